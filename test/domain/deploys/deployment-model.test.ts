@@ -135,6 +135,15 @@ describe('changesBetween', () => {
     expect(changesBetween({ commitHash: 'a', settings }, { commitHash: 'a', settings })).toEqual([])
   })
 
+  it('returns the settings of the kind too, but not what only the current deployment has pinned', () => {
+    const before = { ...settings, extra: { workers: 0, pinned: 'abc' } }
+    const next = { ...settings, extra: { workers: 2 } }
+    const changes = changesBetween({ commitHash: 'a', settings: before }, { commitHash: 'a', settings: next })
+    expect(changes).toEqual([{ kind: 'SETTING', key: 'workers', from: '0', to: '2' }])
+    const added = changesBetween({ commitHash: 'a', settings }, { commitHash: 'a', settings: next })
+    expect(added).toEqual([{ kind: 'SETTING', key: 'workers', from: null, to: '2' }])
+  })
+
   it('returns every setting as new if no deployment is live', () => {
     const keys = changesBetween(null, { commitHash: 'a', settings }).map(({ key, from }) => [key, from])
     expect(keys).toContainEqual(['commit', null])

@@ -49,6 +49,7 @@ export { hostOf, repositoryCredential } from './model.ts'
 export { countWebServicesByProject, findWebService, listWebServices, serviceOf, sliceWebServices, webServiceListing } from './queries.ts'
 export {
   createWebServiceSchema,
+  type ExtraSettings,
   pinnedSettings,
   type ServiceSettings,
   type SettingColumns,

@@ -86,15 +86,18 @@ export const serviceSettings = defineRowSettings<SettingColumns>({
   shutdownGraceMs: { schema: shutdownGrace, default: ({ settings }) => settings.SHUTDOWN_GRACE_MS },
 })
 
+/** Settings that only services of one kind have, by name. */
+export type ExtraSettings = { [name: string]: string | number | boolean | string[] | null }
+
 /** The settings of a service as a deployment pins them. They apply to its build and instances even if the service is changed later. */
-export type ServiceSettings = SettingColumns & Pick<WebService, 'kind'>
+export type ServiceSettings = SettingColumns & Pick<WebService, 'kind'> & { extra?: ExtraSettings }
 
 export const settingsOf = (service: WebService): ServiceSettings => ({ kind: service.kind, ...serviceSettings.of(service) })
 
 /** The settings that a deployment pinned. A setting that did not exist then has its default. */
 export const pinnedSettings = (app: App, stored: unknown): ServiceSettings => {
-  const pinned = stored as Partial<SettingColumns> & Pick<WebService, 'kind'>
-  return { kind: pinned.kind, ...serviceSettings.values(app, pinned) }
+  const { extra, ...pinned } = stored as Partial<SettingColumns> & Pick<ServiceSettings, 'kind' | 'extra'>
+  return { kind: pinned.kind, ...serviceSettings.values(app, pinned), ...(extra ? { extra } : {}) }
 }
 
 /** Includes ODOO, which the commands refuse with a reason. */

@@ -4,14 +4,15 @@ import { defineCommand, demand, visible } from '../../../platform/command.ts'
 import { newRow, row, rows, run, type Sql, sql } from '../../../platform/db/index.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { validateBranch } from '../../../platform/repository-url.ts'
-import type { Work } from '../../../platform/work.ts'
-import { serviceOf, settingsOf } from '../../apps/web-service/index.ts'
-import { unfinishedStatuses } from '../instance/index.ts'
+import type { App, Work } from '../../../platform/work.ts'
+import { serviceOf } from '../../apps/web-service/index.ts'
+import { kindOf, unfinishedStatuses } from '../instance/index.ts'
 import { ensureDeploymentLog } from '../log/index.ts'
 import { type Configuration, currentConfiguration, restoredConfiguration } from './configuration.ts'
 import { deploymentErrors } from './errors.ts'
 import { deploymentEvents, publishInProject } from './events.ts'
 import { enqueue, isCancellable, phases, rollbackBlockers, type Waiting } from './model.ts'
+import { currentSettings } from './settings.ts'
 import { end } from './transition.ts'
 
 /** Name of a branch, tag or commit. */
@@ -44,7 +45,7 @@ export const deployWebService = defineCommand({
   }),
   emits: [deploymentEvents.queued, deploymentEvents.skipped],
   async run(work, input, service: WebService) {
-    demandSource(service, 'webServiceId')
+    demandSource(work.app, service, 'webServiceId')
     const deployment = await queueDeployment(work, service, input.queuePolicy ?? service.queuePolicy, {
       kind: 'DEPLOY',
       branch: input.branch ?? service.branch,
@@ -207,7 +208,7 @@ export const rollbackDeployment = defineCommand({
       releaseDigest: target.releaseDigest,
       restoresId: target.id,
       rollbackConfig: config,
-      settings: config === 'SNAPSHOT' ? target.settings : settingsOf(service),
+      settings: config === 'SNAPSHOT' ? target.settings : await currentSettings(work, service),
     })
     return { deployment }
   },
@@ -224,19 +225,20 @@ export const configurationFor = (read: Pick<Work, 'app' | 'tx'>, target: Deploym
 }
 
 /** Whether the service has something that can be deployed. */
-export const hasSource = ({ sourceType, repositoryUrl }: WebService): boolean => sourceType !== 'IMAGE' && repositoryUrl !== null
+export const hasSource = (app: App, { kind, sourceType, repositoryUrl }: WebService): boolean =>
+  sourceType !== 'IMAGE' && (repositoryUrl !== null || kindOf(app, kind) !== null)
 
 /** Throws unless the service has something that can be deployed. */
-function demandSource({ sourceType, repositoryUrl }: WebService, field: string): void {
-  if (sourceType === 'IMAGE') throw deploymentErrors.image_not_supported({ field })
-  if (!repositoryUrl) throw deploymentErrors.repository_missing({ field })
+function demandSource(app: App, service: WebService, field: string): void {
+  if (service.sourceType === 'IMAGE') throw deploymentErrors.image_not_supported({ field })
+  if (!hasSource(app, service)) throw deploymentErrors.repository_missing({ field })
 }
 
 /** Queues the same commit again, with the present configuration; where nothing is live, the newest commit of the service's branch. */
 export async function queueRedeploy(work: Work, webServiceId: string): Promise<Deployment> {
   demand(work.caller, 'deploy:web_services')
   const service = (await row<WebService>(work.tx, sql`select * from web_service where id = ${webServiceId}::uuid for update`))!
-  demandSource(service, 'deploy')
+  demandSource(work.app, service, 'deploy')
   const again = await sameCommit(work, service, 'LIVE')
   return queueDeployment(work, service, service.queuePolicy, { ...again, trigger: 'CONFIG_CHANGE' })
 }

@@ -43,6 +43,7 @@ export { type ServiceOverview, serviceOverviews } from './overview.ts'
 export { sourcePort } from './ports.ts'
 export type { DeployPlan, EnvironmentStatus, RollbackPlan } from './queries.ts'
 export { listDeployments, planDeploy, planRollback } from './queries.ts'
+export { repinExtra } from './settings.ts'
 export { LostDeployment } from './transition.ts'
 
 declare module '../../../platform/id.ts' {

@@ -67,6 +67,11 @@ export type PlanChange = {
 
 const shown = (value: unknown) => (value === null || value === undefined ? null : String(value))
 
+const flat = (settings: ServiceSettings | null): Record<string, unknown> => {
+  const { extra, ...others } = settings ?? { extra: {} }
+  return { ...others, ...extra }
+}
+
 /** Differences between two deployments: in the commit and in each setting. */
 export function changesBetween(
   current: { commitHash: string | null; settings: ServiceSettings | null } | null,
@@ -76,10 +81,10 @@ export function changesBetween(
   if (current?.commitHash !== next.commitHash) {
     changes.push({ kind: 'COMMIT', key: 'commit', from: current?.commitHash ?? null, to: next.commitHash })
   }
-  const [before, after] = [current?.settings, next.settings]
-  if (!after) return changes
-  for (const key of Object.keys(after).sort() as (keyof ServiceSettings)[]) {
-    const [from, to] = [shown(before?.[key]), shown(after[key])]
+  if (!next.settings) return changes
+  const [before, after] = [flat(current?.settings ?? null), flat(next.settings)]
+  for (const key of Object.keys(after).sort()) {
+    const [from, to] = [shown(before[key]), shown(after[key])]
     if (from !== to) changes.push({ kind: 'SETTING', key, from, to })
   }
   return changes

@@ -5,11 +5,12 @@ import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts
 import { errors } from '../../../platform/errors.ts'
 import { countQuery, defineListing, defineTable, findQuery, listQuery, type Reader } from '../../../platform/listing.ts'
 import type { App } from '../../../platform/work.ts'
-import { pinnedSettings, serviceOf, settingsOf } from '../../apps/web-service/index.ts'
+import { pinnedSettings, serviceOf } from '../../apps/web-service/index.ts'
 import { activeStatuses, openValues, readSnapshot, unfinishedStatuses } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { currentConfiguration, sizeProblem } from './configuration.ts'
 import { changesBetween, deploymentStatuses, type PlanChange, rollbackBlockers } from './model.ts'
+import { currentSettings } from './settings.ts'
 import { variableChanges } from './variable-change.ts'
 
 export const deploymentListing = defineListing({
@@ -66,7 +67,7 @@ export const planRollback = defineQuery({
       serviceDeleted: service.desiredState === 'DELETED',
       configUnresolved: configuration.unresolved.length > 0,
     })
-    const next = config === 'SNAPSHOT' ? pinned(read.app, target) : settingsOf(service)
+    const next = config === 'SNAPSHOT' ? pinned(read.app, target) : await currentSettings(read, service)
     return {
       target,
       current,
@@ -114,12 +115,13 @@ export const planDeploy = defineQuery({
     )
     const commitHash = current?.commitHash ?? null
     const { variables, warnings } = await currentConfiguration(read, webServiceId)
+    const settings = await currentSettings(read, webService)
     const tooLarge = sizeProblem(await openValues(read, webService.organizationId, variables))
     return {
       webService,
       current,
       changes: [
-        ...changesBetween(planned(read.app, current) ?? { commitHash, settings: null }, { commitHash, settings: settingsOf(webService) }),
+        ...changesBetween(planned(read.app, current) ?? { commitHash, settings: null }, { commitHash, settings }),
         ...(await variableChanges(read, webService.organizationId, current && (await readSnapshot(read, current.id)), variables)),
       ],
       warnings: tooLarge ? [tooLarge, ...warnings] : warnings,

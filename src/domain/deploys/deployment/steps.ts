@@ -1,13 +1,14 @@
 /** The steps of a deployment up to START; see verify.ts and switch.ts for the others. After a lost worker, a step runs again and continues where it can. */
 import type { Deployment } from '../../../generated/prisma/client.ts'
-import { row, sql } from '../../../platform/db/index.ts'
+import { empty, row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
 import { openDeployKey } from '../../access/ssh-key/index.ts'
-import { serviceOf, settingsOf } from '../../apps/web-service/index.ts'
-import { addInstances, instancesOf, recordRelease, runtimePort, startInstance } from '../instance/index.ts'
+import { serviceOf } from '../../apps/web-service/index.ts'
+import { addInstances, instancesOf, kindOf, recordRelease, runtimePort, type SourceWriter, startInstance } from '../instance/index.ts'
 import { currentConfiguration, restoredConfiguration, saveConfiguration } from './configuration.ts'
-import { type RepositoryRef, sourcePort } from './ports.ts'
+import { type PinnedCommit, type RepositoryRef, sourcePort } from './ports.ts'
 import { type Run, StepFailed } from './run.ts'
+import { currentSettings } from './settings.ts'
 
 type StepResult = 'done' | 'skipped'
 
@@ -19,22 +20,26 @@ export async function prepare(run: Run): Promise<StepResult> {
     await takeSnapshot(run, (work) => run.set(work, sql`phase = phase`))
     return 'done'
   }
-  const repository = await repositoryOf(run)
   const service = await serviceOf(app.db, deployment)
-  const settings = { ...settingsOf(service), branch: deployment.branch ?? service.branch }
-  const source = sourcePort.use(app)
-  source.check(repository.url, settings.branch)
-  const pinned = await source.pin(
-    { repository, branch: settings.branch, commit: deployment.requestedCommit },
-    { output: log.sink(), signal },
-  )
-  await takeSnapshot(run, (work) =>
-    run.set(
-      work,
-      sql`commit_hash = ${pinned.hash}, commit_message = ${pinned.message}, branch = ${pinned.branch}, settings = ${JSON.stringify(settings)}::json`,
-    ),
-  )
+  const extension = kindOf(app, service.kind)
+  const settings = await currentSettings({ app, tx: app.db }, service)
+  settings.branch = deployment.branch ?? settings.branch
+  const pinned = extension && !run.repository ? null : await pinCommit(run, settings.branch)
+  if (extension && settings.extra) {
+    const place = { serviceId: service.id, organizationId: service.organizationId }
+    settings.extra = { ...settings.extra, ...(await extension.pin(app, place, settings.extra, { output: log.sink(), signal })) }
+  }
+  const commit = pinned ? sql`commit_hash = ${pinned.hash}, commit_message = ${pinned.message}, branch = ${pinned.branch},` : empty
+  await takeSnapshot(run, (work) => run.set(work, sql`${commit} settings = ${JSON.stringify(settings)}::json`))
   return 'done'
+}
+
+async function pinCommit(run: Run, branch: string): Promise<PinnedCommit> {
+  const { app, deployment, log, signal } = run
+  const repository = await repositoryOf(run)
+  const source = sourcePort.use(app)
+  source.check(repository.url, branch)
+  return source.pin({ repository, branch, commit: deployment.requestedCommit }, { output: log.sink(), signal })
 }
 
 /** The repository with the private key that opens it. */
@@ -93,19 +98,19 @@ export async function build(run: Run): Promise<StepResult> {
   }
   const settings = run.settings()
   const facts = await run.facts()
-  const commit = { hash: deployment.commitHash!, message: deployment.commitMessage ?? '', branch: deployment.branch! }
   const built = await runtime.build(
     {
       serviceId: deployment.webServiceId,
       deploymentId: deployment.id,
       kind: settings.kind === 'WORKER' ? 'worker' : settings.kind === 'STATIC_SITE' ? 'static_site' : 'web',
-      source: sourcePort.use(app).tree(await repositoryOf(run), commit),
+      source: await sourceOf(run),
       rootDirectory: settings.rootDirectory,
       buildCommand: settings.buildCommand,
       startCommand: settings.startCommand,
       publishDirectory: settings.publishDirectory,
       env: facts.buildEnv,
       clearCache: deployment.clearCache,
+      ...kindOf(app, settings.kind)?.build(app, settings.extra ?? {}),
     },
     { output: log.sink(), signal },
   )
@@ -116,6 +121,13 @@ export async function build(run: Run): Promise<StepResult> {
   })
   await log.say(`Built release ${built.digest} (${built.detected}, ${Math.ceil(built.sizeBytes / 1024)} KiB).`)
   return 'done'
+}
+
+/** The tree of the pinned commit. Empty for a kind that was deployed without a repository. */
+async function sourceOf(run: Run): Promise<SourceWriter> {
+  const { commitHash: hash, commitMessage, branch } = run.deployment
+  if (hash === null) return async () => {}
+  return sourcePort.use(run.app).tree(await repositoryOf(run), { hash, message: commitMessage ?? '', branch: branch! })
 }
 
 /** Pins the release and the kind: a web service whose release has no start command is served as a static site. */
@@ -137,6 +149,7 @@ export async function runReleaseCommand(run: Run): Promise<StepResult> {
       hint: 'Check what the command has already done, then deploy again.',
     })
   }
+  const files = (await kindOf(run.app, facts.settings.kind)?.launch(run.app, facts))?.files
   await run.log.say(`Running the release command \`${releaseCommand}\`.`)
   await runtimePort.use(run.app).runReleaseCommand(
     {
@@ -145,6 +158,7 @@ export async function runReleaseCommand(run: Run): Promise<StepResult> {
       digest: facts.releaseDigest,
       command: releaseCommand,
       env: facts.env,
+      ...(files ? { files } : {}),
     },
     { output: run.log.sink(), signal: run.signal },
   )

@@ -3,7 +3,7 @@ import type { Instance } from '../../../generated/prisma/client.ts'
 import { pause } from '../../../platform/clock.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { hostOf, serviceOf } from '../../apps/web-service/index.ts'
-import { checkHealth, type HealthCheck, type HealthResult, instancesOf, runtimePort } from '../instance/index.ts'
+import { type Check, checkHealth, type HealthResult, instancesOf, kindOf, nameOfCheck, runtimePort } from '../instance/index.ts'
 import { checkTimeoutMs, DeadlineExceeded, type Run, StepFailed } from './run.ts'
 
 const goodProbes = 3
@@ -31,14 +31,19 @@ export async function verify(run: Run): Promise<'done' | 'skipped'> {
   return 'done'
 }
 
-/** Checks each instance, or the files of a static site, once. Throws SWITCH_FAILED or START_FAILED if one is not healthy. */
+/**
+ * Checks each instance, or the files of a static site, once, or as often as its kind allows a check to fail. Throws SWITCH_FAILED or
+ * START_FAILED if one is not healthy.
+ */
 export async function requireHealthy(run: Run, instances: readonly Instance[], timeoutMs: number): Promise<void> {
   const ask = await checkerOf(run)
+  const failuresAllowed = kindOf(run.app, run.settings().kind)?.failuresAllowed ?? 1
   await Promise.all(
     (instances.length > 0 ? instances : [null]).map(async (instance) => {
       if (instance) await requireRunning(run, instance)
       let look = await ask(instance?.id ?? null, timeoutMs)
-      while (look.routerAway) {
+      for (let failed = 1; !look.ok && (look.routerAway || failed < failuresAllowed); failed += look.routerAway ? 0 : 1) {
+        if (instance) await requireRunning(run, instance)
         await pause(100, run.signal)
         run.signal.throwIfAborted()
         look = await ask(instance?.id ?? null, timeoutMs)
@@ -46,9 +51,8 @@ export async function requireHealthy(run: Run, instances: readonly Instance[], t
       if (look.ok) return
       // If it has exited in the meantime, its exit says more.
       if (instance) await requireRunning(run, instance)
-      const { healthCheckPath: path } = run.settings()
-      throw new StepFailed('SWITCH_FAILED', `The new release stopped answering: GET ${path ?? '/'}: ${look.reason}.`, {
-        hint: hintFor(look, path),
+      throw new StepFailed('SWITCH_FAILED', `The new release stopped answering: ${nameOfCheck(look.check)}: ${look.reason}.`, {
+        hint: hintFor(look),
       })
     }),
   )
@@ -59,23 +63,27 @@ type Ask = (instanceId: string | null, timeoutMs: number) => Promise<HealthResul
 async function checkerOf(run: Run): Promise<Ask> {
   const { app, deployment } = run
   const service = await serviceOf(app.db, deployment)
-  const asked: Omit<HealthCheck, 'timeoutMs'> = {
-    host: hostOf(service, app.settings.ROUTER_DOMAIN),
-    path: run.settings().healthCheckPath,
-    target: {
-      serviceId: encodeId('WebService', service.id),
-      deploymentId: encodeId('Deployment', deployment.id),
-      digest: deployment.releaseDigest,
-      instanceId: null,
-      singlePage: run.settings().singlePage,
-    },
+  const { kind, healthCheckPath, singlePage, extra = {} } = run.settings()
+  const extension = kindOf(app, kind)
+  const host = hostOf(service, app.settings.ROUTER_DOMAIN)
+  const target = {
+    serviceId: encodeId('WebService', service.id),
+    deploymentId: encodeId('Deployment', deployment.id),
+    digest: deployment.releaseDigest,
+    singlePage,
+    ...(extension ? { rules: extension.rules } : {}),
   }
-  return (instanceId, timeoutMs) => checkHealth(app, { ...asked, target: { ...asked.target, instanceId }, timeoutMs })
+  const others = extension?.checks(extra) ?? []
+  return async (instanceId, timeoutMs) => {
+    const ask = (check: Check) => checkHealth(app, { ...check, host, target: { ...target, instanceId }, timeoutMs })
+    let look = await ask({ path: healthCheckPath })
+    for (const check of others) if (look.ok) look = await ask(check)
+    return look
+  }
 }
 
 async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSignal): Promise<void> {
   const name = encodeId('Instance', instance.id)
-  const path = run.settings().healthCheckPath
   /** The last failed check. */
   let last: (HealthResult & { isCut: boolean }) | null = null
   let reported = ''
@@ -90,7 +98,7 @@ async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSign
     // A check that the deadline cut short says less than an earlier one.
     const isCut = look.timedOut && timeoutMs < checkTimeoutMs
     if (!look.ok && (!isCut || last === null)) last = { ...look, isCut }
-    const seen = look.ok || isCut ? '' : `${name}: GET ${path ?? '/'}: ${look.reason}${elsewhere(look)}`
+    const seen = look.ok || isCut ? '' : `${name}: ${nameOfCheck(look.check)}: ${look.reason}${elsewhere(look)}`
     if (seen !== '' && seen !== reported) await run.log.say(seen)
     if (seen !== '') reported = seen
     if (good < goodProbes) await pause(run.app.settings.PROBE_INTERVAL_MS, signal)
@@ -100,12 +108,12 @@ async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSign
 /** The error of the deadline, with the result of the last check if there is one. */
 function deadlinePassed(run: Run, name: string, reason: unknown, last: (HealthResult & { isCut: boolean }) | null): unknown {
   if (!last || !(reason instanceof DeadlineExceeded)) return reason
-  const { healthCheckPath: path, healthTimeoutMs } = run.settings()
+  const { healthTimeoutMs } = run.settings()
   const seen = last.isCut ? 'no complete response before the deadline' : last.reason
   return new StepFailed(
     'HEALTH_TIMEOUT',
-    `The new release did not become healthy within ${healthTimeoutMs} ms (healthTimeoutMs): ${name}: GET ${path ?? '/'}: ${seen}.`,
-    { hint: hintFor(last, path) },
+    `The new release did not become healthy within ${healthTimeoutMs} ms (healthTimeoutMs): ${name}: ${nameOfCheck(last.check)}: ${seen}.`,
+    { hint: hintFor(last) },
   )
 }
 
@@ -117,7 +125,9 @@ const elsewhere = ({ otherPorts, otherHosts }: HealthResult): string => {
 }
 
 /** A hint for the result of a check. */
-function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: HealthResult, path: string | null): string {
+function hintFor({ check, status, otherPorts, otherHosts, timedOut, reason }: HealthResult): string {
+  const { path } = check
+  if (check.upgrade && status !== null) return `The app runs, but does not accept WebSockets at ${path} yet. See its log for the cause.`
   if (otherPorts.length > 0) {
     return `The app listens on port ${otherPorts.join(', ')} instead of the port in the variable PORT. Make it listen on PORT.`
   }

@@ -26,7 +26,7 @@ type Plan = {
 const deploying = (begin: Plan['begin']): Plan => ({
   permission: 'deploy:web_services',
   steps: stepsPerDeployment,
-  choose: (_work, services) => deployable(services),
+  choose: ({ app }, services) => deployable(app, services),
   begin,
 })
 

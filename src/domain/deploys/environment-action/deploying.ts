@@ -1,7 +1,7 @@
 /** Actions that deploy: each service gets a deployment that is part of the operation. */
 import type { DeploymentPhase, DeploymentStatus, WebService } from '../../../generated/prisma/client.ts'
 import { rows, type Sql, sql } from '../../../platform/db/index.ts'
-import type { Work } from '../../../platform/work.ts'
+import type { App, Work } from '../../../platform/work.ts'
 import { hasSource, type NewDeployment, phases, queueDeployment, sameCommit } from '../deployment/index.ts'
 import { environmentActionErrors } from './errors.ts'
 import type { ActionInput, ConcernedService, Part } from './model.ts'
@@ -13,8 +13,8 @@ export const stepsCompleted: Sql = sql`(select count(*)::int from deployment_ste
     and (p.status = 'SUCCEEDED' or (p.status = 'SKIPPED' and p.started_at is not null)))`
 
 /** The services that have something to deploy. */
-export function deployable(services: readonly WebService[]): WebService[] {
-  const found = services.filter(hasSource)
+export function deployable(app: App, services: readonly WebService[]): WebService[] {
+  const found = services.filter((service) => hasSource(app, service))
   if (found.length === 0) throw environmentActionErrors.nothing_to_deploy({ field: 'environmentId' })
   return found
 }

@@ -29,12 +29,24 @@ export {
   noteEnvironments,
   readEnvironmentChanges,
 } from './environment-change.ts'
-export { checkHealth, type HealthCheck, type HealthResult } from './health.ts'
+export { type Check, checkHealth, type HealthResult, nameOfCheck } from './health.ts'
+export { type KindExtension, kindExtensions, kindOf } from './kind.ts'
 export { lastOutput } from './last-words.ts'
 export { addInstances, instancesOf, type LaunchFacts, launchFacts, markStarted, resetLoad, routeTo, startInstance } from './launch.ts'
 export { heldInstances, heldTopic } from './output.ts'
 export { platformCredentials } from './platform-credential.ts'
-export { type Runtime, routerPort, routerProbePort, runtimePort } from './ports.ts'
+export {
+  type PathRule,
+  type Places,
+  type Runtime,
+  routerPort,
+  routerProbePort,
+  runtimePort,
+  type SourceTree,
+  type SourceWriter,
+  type SuppliedPlan,
+  type SuppliedTool,
+} from './ports.ts'
 export { settleReconciler } from './reconcile.ts'
 export { countRedactions, type Redaction, redactionsByDeployment, secretValuesOf } from './redaction.ts'
 export { recordRelease } from './release.ts'

@@ -4,6 +4,7 @@ import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { pinnedSettings, type ServiceSettings } from '../../apps/web-service/index.ts'
+import { kindOf } from './kind.ts'
 import { runtimePort } from './ports.ts'
 import { environmentOf, readSnapshot } from './snapshot.ts'
 
@@ -14,6 +15,8 @@ export type LaunchFacts = {
   deploymentId: string
   settings: ServiceSettings
   releaseDigest: string
+  /** What the plan of the build found in the source. Null without a plan of the kind. */
+  releaseFacts: unknown
   /** From the settings, or else detected by the build. */
   startCommand: string | null
   /** Likewise. */
@@ -28,6 +31,7 @@ type FactsRow = {
   webServiceId: string
   settings: unknown
   releaseDigest: string | null
+  releaseFacts: unknown
   startCommand: string | null
   releaseCommand: string | null
 }
@@ -37,7 +41,7 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
   const tx = app.db
   const facts = await row<FactsRow>(
     tx,
-    sql`select d.organization_id, d.web_service_id, d.settings, d.release_digest, r.start_command, r.release_command
+    sql`select d.organization_id, d.web_service_id, d.settings, d.release_digest, r.facts as release_facts, r.start_command, r.release_command
         from deployment d left join release r on r.digest = d.release_digest where d.id = ${deploymentId}::uuid`,
   )
   if (!facts) throw new Error(`deployment ${deploymentId} does not exist`)
@@ -50,6 +54,7 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
     deploymentId,
     settings,
     releaseDigest: facts.releaseDigest ?? '',
+    releaseFacts: facts.releaseFacts,
     startCommand: settings.startCommand ?? facts.startCommand,
     releaseCommand: settings.releaseCommand ?? facts.releaseCommand,
     env: environmentOf(snapshot, 'runTime'),
@@ -82,6 +87,7 @@ export async function startInstance(app: App, instanceId: string, facts: LaunchF
     kind: facts.settings.kind === 'WORKER' ? 'worker' : 'web',
     startCommand: facts.startCommand ?? '',
     env: facts.env,
+    ...(await kindOf(app, facts.settings.kind)?.launch(app, facts)),
   })
   await run(app.db, sql`update instance set started_at = app_now() where id = ${instanceId}::uuid`)
   app.wake.notify('instances')

@@ -17,6 +17,7 @@ import { hostOf } from '../../apps/web-service/index.ts'
 import { environmentOf, noteEnvironments } from './environment-change.ts'
 import { webServiceCrashed, webServiceRecovered } from './events.ts'
 import { checkHealth } from './health.ts'
+import { kindOf } from './kind.ts'
 import { addInstances, launchFacts, startInstance } from './launch.ts'
 import { type Action, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
 import { logForService, resetOutput, storeOutput, watchOutput } from './output.ts'
@@ -263,7 +264,7 @@ function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void
       return app.wake.notify('routes', 'instances', `service:${service.id}`)
     }
     const failures = instance.failedProbes + 1
-    if (starting ? instance.startTimedOut : failures >= 3) {
+    if (starting ? instance.startTimedOut : failures >= (kindOf(app, service.kind)?.failuresAllowed ?? 3)) {
       await runtimePort.use(app).stop(instance.id, { graceMs: service.shutdownGraceMs })
       return noteCrash(app, service, instance, undefined, 'failed its health check')
     }
@@ -273,11 +274,15 @@ function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void
 
 /** A new instance is checked through the router, like a visitor's request; one that is routed already is probed directly. */
 async function probe(app: App, service: ServiceRow, { id: instanceId, status, deploymentId }: InstanceRow): Promise<boolean> {
-  const asked = { path: service.healthCheckPath, timeoutMs: 5_000 }
-  if (status !== 'STARTING') return (await runtimePort.use(app).probe({ ...asked, instanceId })).ok
+  const timeoutMs = 5_000
+  if (status !== 'STARTING') return (await runtimePort.use(app).probe({ path: service.healthCheckPath, timeoutMs, instanceId })).ok
+  const extension = kindOf(app, service.kind)
   const named = { serviceId: encodeId('WebService', service.id), deploymentId: encodeId('Deployment', deploymentId), digest: null }
-  const look = await checkHealth(app, { ...asked, host: hostOf(service, app.settings.ROUTER_DOMAIN), target: { ...named, instanceId } })
-  return look.ok
+  const place = { host: hostOf(service, app.settings.ROUTER_DOMAIN), target: { ...named, instanceId, rules: extension?.rules ?? [] } }
+  for (const check of [{ path: service.healthCheckPath }, ...(extension?.checks(service.extra ?? {}) ?? [])]) {
+    if (!(await checkHealth(app, { ...check, ...place, timeoutMs })).ok) return false
+  }
+  return true
 }
 
 /** Runs a long action in the background, one per instance at a time. */

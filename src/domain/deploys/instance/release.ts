@@ -15,9 +15,9 @@ export const recordRelease = (
 ): Promise<number> =>
   run(
     tx,
-    sql`insert into release (id, organization_id, web_service_id, deployment_id, digest, start_command, release_command, size_bytes)
+    sql`insert into release (id, organization_id, web_service_id, deployment_id, digest, start_command, release_command, facts, size_bytes)
         values (${newId()}::uuid, ${place.organizationId}::uuid, ${place.webServiceId}::uuid, ${place.deploymentId}::uuid, ${built.digest},
-                ${built.startCommand}, ${built.releaseCommand}, ${built.sizeBytes})
+                ${built.startCommand}, ${built.releaseCommand}, ${JSON.stringify(built.facts ?? null)}::json, ${built.sizeBytes})
         on conflict (digest) do nothing`,
   )
 

@@ -10,7 +10,8 @@ import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
 import { activeStatuses } from './deployment-status.ts'
-import { type Route, routerPort } from './ports.ts'
+import { kindOf } from './kind.ts'
+import { type PathRule, type Route, routerPort } from './ports.ts'
 import { type RouterState, registerRouter, takeRouter, takeTlsPort } from './router-port.ts'
 
 type RouteRow = {
@@ -89,7 +90,7 @@ export async function openRouter(app: App): Promise<void> {
   const read = await readRoutes(app, isWhole ? null : memory.snapshot)
   const routes = read.services.map(({ id, service }) => ({
     serviceId: encodeId('WebService', id),
-    route: service && routeOf(service, app.settings.ROUTER_DOMAIN),
+    route: service && routeOf(service, app.settings.ROUTER_DOMAIN, kindOf(app, service.kind)?.rules),
   }))
   if (isWhole) routerPort.use(app).apply(routes.flatMap(({ route }) => route ?? []))
   else if (routes.length > 0) routerPort.use(app).change(routes)
@@ -173,7 +174,7 @@ async function readRoutes(app: App, since: string | null): Promise<Read> {
   return { snapshot, services: ids.map((id) => ({ id, service: byId.get(id) ?? null })) }
 }
 
-export function routeOf(service: RouteRow, domain: string): Route {
+export function routeOf(service: RouteRow, domain: string, rules: readonly PathRule[] = []): Route {
   const route = { host: hostOf(service, domain), serviceId: encodeId('WebService', service.id) }
   const nothing = { ...route, digest: null, deploymentId: null }
   if (service.deploymentId === null) return { ...nothing, target: { type: 'unavailable', error: 'service_not_deployed' } }
@@ -181,7 +182,7 @@ export function routeOf(service: RouteRow, domain: string): Route {
   if (service.desiredState === 'STOPPED' && !service.switching)
     return { ...nothing, target: { type: 'unavailable', error: 'service_stopped' } }
   if (service.kind === 'STATIC_SITE') return { ...live, target: { type: 'static', singlePage: service.singlePage } }
-  return { ...live, target: { type: 'instances', instanceIds: service.instanceIds } }
+  return { ...live, ...(rules.length > 0 ? { rules } : {}), target: { type: 'instances', instanceIds: service.instanceIds } }
 }
 
 /** Marks instances as drained that every router process has released. */
