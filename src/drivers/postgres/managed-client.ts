@@ -1,6 +1,6 @@
 /** Connections to managed databases: as superuser over the socket, to create and measure; as the role over TCP, to see that it works. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { DatabaseSpec, Measured } from '../../domain/resources/database/ports.ts'
+import type { DatabaseFailureCode, DatabaseSpec, Measured } from '../../domain/resources/database/ports.ts'
 import { type Connection, openConnection, quoteName } from '../../platform/db/connection.ts'
 import { PortError } from '../../platform/errors.ts'
 import type { Cluster } from './cluster.ts'
@@ -36,6 +36,25 @@ export async function answered<T>(answer: Promise<T>, withinMs = answerMs): Prom
   } finally {
     timeout.abort()
   }
+}
+
+/** Runs `work` while the session holds the lock of a database, for which it waits. The server drops the lock with the connection. */
+export async function underLock<T>(session: Connection, { id }: Pick<DatabaseSpec, 'id'>, work: () => Promise<T>): Promise<T> {
+  await session.rows('select pg_advisory_lock(hashtextextended($1, 0))', [`quayside ${id}`])
+  return work()
+}
+
+/** What the server refused, with its own words, or that the connection was lost. Other errors are returned as they are. */
+export function refusal(error: unknown): unknown {
+  if (error instanceof PortError || !(error instanceof Error)) return error
+  const { code: state, severity } = error as { code?: string; severity?: string }
+  const failure = (code: DatabaseFailureCode, message: string) => new PortError(code, `${message}: ${error.message}`, { cause: error })
+  if (severity === undefined) {
+    const isLost = state !== undefined || /^Connection terminated/.test(error.message)
+    return isLost ? failure('UNREACHABLE', 'The connection to the database server was lost') : error
+  }
+  const code = state === '53100' ? 'NO_CAPACITY' : state === '22023' ? 'SETTING_REJECTED' : 'UNREACHABLE'
+  return failure(code, 'The database server refused a change')
 }
 
 /**

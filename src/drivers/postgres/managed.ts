@@ -5,6 +5,7 @@
 import { mkdir, readdir, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseEngine, DatabaseRef, DatabaseSpec } from '../../domain/resources/database/ports.ts'
+import type { Connection } from '../../platform/db/connection.ts'
 import { PortError } from '../../platform/errors.ts'
 import { freePorts, isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
 import { markOf } from '../../platform/process-mark.ts'
@@ -12,12 +13,13 @@ import { machineCapacity, readProcessTree } from '../../platform/process-usage.t
 import type { Usage } from '../../platform/usage.ts'
 import { type Cluster, configure, findInstallation, initialData, startCluster, stopCluster } from './cluster.ts'
 import { withFileLock } from './lock.ts'
-import { addStatistics, checkRole, connected, measure, provision, reload, superuserUrl } from './managed-client.ts'
+import { addStatistics, checkRole, connected, measure, provision, refusal, reload, superuserUrl, underLock } from './managed-client.ts'
 import { accessRules, serverSettings, superuser } from './managed-settings.ts'
 import { socketDirOf } from './place.ts'
 import { findProcesses, isServing, servingPid } from './process.ts'
 import { findPrograms, packageFault } from './program.ts'
 import { createResponseWatch, type ResponseTimes, type ResponseWatch } from './response.ts'
+import { removeSnapshot, restoreSnapshot, snapshotMs, takeSnapshot } from './snapshot.ts'
 
 export type ManagedPostgresOptions = {
   /** The clusters are in `databases/<id>` below it. */
@@ -39,6 +41,13 @@ const stopWaitMs = 5_000
 export function createManagedPostgres(options: ManagedPostgresOptions): DatabaseEngine {
   const clusterOf = createClusters(options)
   const watch = createResponseWatch(options.responseTimes)
+  /** On a connection that holds a lock of the database. A server that is stopped meanwhile ends it. */
+  const onSnapshot = async <T>(spec: DatabaseSpec, work: (session: Connection) => Promise<T>): Promise<T> => {
+    const url = superuserUrl(await clusterOf(spec), spec, 'postgres')
+    return connected(url, (session) => underLock(session, spec, () => work(session)), snapshotMs).catch((error) => {
+      throw refusal(error)
+    })
+  }
   return {
     async place(_origin, taken) {
       await demandPrograms()
@@ -86,6 +95,10 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
         await rm(cluster.folder, { recursive: true, force: true, maxRetries: 3 })
       })
     },
+
+    takeSnapshot: (spec, snapshotId) => onSnapshot(spec, (session) => takeSnapshot(session, spec, snapshotId)),
+    restoreSnapshot: (spec, snapshotId) => onSnapshot(spec, (session) => restoreSnapshot(session, spec, snapshotId)),
+    removeSnapshot: (spec, snapshotId) => onSnapshot(spec, (session) => removeSnapshot(session, spec, snapshotId)),
 
     async usage(databases) {
       const usage = new Map<string, Usage>()

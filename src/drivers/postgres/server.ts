@@ -7,8 +7,9 @@ import type { DatabaseEngine, DatabaseFailureCode, DatabaseRef, ObservedDatabase
 import type { Connection } from '../../platform/db/connection.ts'
 import { PortError } from '../../platform/errors.ts'
 import type { Secret } from '../../platform/settings.ts'
-import { checkRole, connected, measure } from './managed-client.ts'
+import { checkRole, connected, measure, refusal, underLock } from './managed-client.ts'
 import { admit, demandSettable, dismiss, drop, prepare, runningAmong } from './server-admin.ts'
+import { removeSnapshot, restoreSnapshot, snapshotMs, takeSnapshot } from './snapshot.ts'
 
 const answerMs = 30_000
 /** How long a question about the present state waits. */
@@ -27,14 +28,11 @@ export function createServerPostgres(url: Secret | undefined): Omit<DatabaseEngi
   }
   const administer = <T>({ url }: Address, work: (session: Connection) => Promise<T>, withinMs = answerMs): Promise<T> =>
     connected(url, work, withinMs).catch((error) => {
-      throw explained(error)
+      throw refusal(error)
     })
   /** One process at a time changes a database. The server drops the lock with the connection. */
-  const change = <T>(database: DatabaseRef, work: (session: Connection) => Promise<T>): Promise<T> =>
-    administer(serverOf(database), async (session) => {
-      await session.rows('select pg_advisory_lock(hashtextextended($1, 0))', [`quayside ${database.id}`])
-      return work(session)
-    })
+  const change = <T>(database: DatabaseRef, work: (session: Connection) => Promise<T>, withinMs?: number): Promise<T> =>
+    administer(serverOf(database), (session) => underLock(session, database, () => work(session)), withinMs)
 
   return {
     async place() {
@@ -78,6 +76,22 @@ export function createServerPostgres(url: Secret | undefined): Omit<DatabaseEngi
         await drop(session, database)
       }),
 
+    takeSnapshot: (spec, snapshotId) => change(spec, (session) => takeSnapshot(session, spec, snapshotId), snapshotMs),
+
+    restoreSnapshot: (spec, snapshotId) =>
+      change(
+        spec,
+        async (session) => {
+          const isRestored = await restoreSnapshot(session, spec, snapshotId)
+          // Settings of the role in its database are not part of the copy.
+          if (isRestored) await admit(session, spec, { open: true })
+          return isRestored
+        },
+        snapshotMs,
+      ),
+
+    removeSnapshot: (spec, snapshotId) => change(spec, (session) => removeSnapshot(session, spec, snapshotId), snapshotMs),
+
     measure: async (spec) => administer(serverOf(spec), (session) => measure(session, spec.databaseName), glanceMs),
   }
 }
@@ -99,15 +113,3 @@ async function versionOf(session: Connection): Promise<string> {
 }
 
 const unreachable = (message: string, cause?: unknown): PortError<DatabaseFailureCode> => new PortError('UNREACHABLE', message, { cause })
-
-/** What the server refused, with its own words, or that the connection was lost. */
-function explained(error: unknown): unknown {
-  if (error instanceof PortError || !(error instanceof Error)) return error
-  const { code: state, severity } = error as { code?: string; severity?: string }
-  if (severity === undefined)
-    return state !== undefined || /^Connection terminated/.test(error.message)
-      ? unreachable(`The connection to the database server was lost: ${error.message}`, error)
-      : error
-  const code: DatabaseFailureCode = state === '53100' ? 'NO_CAPACITY' : state === '22023' ? 'SETTING_REJECTED' : 'UNREACHABLE'
-  return new PortError(code, `The database server refused a change: ${error.message}`, { cause: error })
-}

@@ -1,4 +1,9 @@
+import pg from 'pg'
 import { describe, expect, it } from 'vitest'
+import { databaseEngine, specOf } from '../../../src/domain/resources/database/index.ts'
+import type { Database } from '../../../src/generated/prisma/client.ts'
+import { row, sql } from '../../../src/platform/db/index.ts'
+import { decodeId, newId } from '../../../src/platform/id.ts'
 import { query, type Shop, sqlState } from './support.ts'
 
 /** Codes that clients of a stopped or removed database get, and those with the role of another database. */
@@ -47,6 +52,43 @@ export function describeDatabases(shop: Shop, refused: Refusals): void {
       await shop.run('mutation ($id: ID!) { deleteDatabase(input: {id: $id}) { deletedId } }', { id })
       await shop.untilGone(id)
       expect(await sqlState(query(url, 'select 1'))).toBe(refused.removed)
+    })
+
+    it('is as it was after its snapshot is restored, which disconnects clients', async () => {
+      const { id, url } = await shop.createDatabase('snapped')
+      const { app } = shop
+      const found = await row<Database>(app.db, sql`select * from database where id = ${decodeId('Database', id)}::uuid`)
+      const spec = await specOf({ app, tx: app.db }, found!)
+      const engine = databaseEngine.use(app)
+      const snapshotId = newId()
+      expect(await engine.restoreSnapshot(spec, snapshotId)).toBe(false)
+
+      const connect = async () => {
+        const client = new pg.Client({ connectionString: url })
+        const ended = new Promise<void>((resolve) => client.on('error', () => resolve()))
+        await client.connect()
+        return { client, ended }
+      }
+      const rows = 'select id from shelf order by id'
+      const before = await connect()
+      await before.client.query('create table shelf (id int); insert into shelf values (1)')
+      await engine.takeSnapshot(spec, snapshotId)
+      await before.ended
+      const changing = await connect()
+      await changing.client.query('insert into shelf values (2); create table other (id int)')
+      // A repeated restore, as after a crash, finds nothing more to do.
+      const restores = await Promise.all([engine.restoreSnapshot(spec, snapshotId), engine.restoreSnapshot(spec, snapshotId)])
+      expect(restores.toSorted()).toEqual([false, true])
+      await changing.ended
+      expect(await query(url, rows)).toEqual([{ id: 1 }])
+      expect(await query(url, "select to_regclass('other') as other")).toEqual([{ other: null }])
+      expect(await sqlState(query(url, 'insert into shelf values (3)'))).toBe('done')
+
+      await engine.takeSnapshot(spec, snapshotId)
+      await engine.removeSnapshot(spec, snapshotId)
+      expect(await engine.restoreSnapshot(spec, snapshotId)).toBe(false)
+      expect(await query(url, rows)).toEqual([{ id: 1 }, { id: 3 }])
+      expect(await query(url, 'select datname from pg_database where datname ~ $1', ['^(snapshot|replaced)_'])).toEqual([])
     })
   })
 }

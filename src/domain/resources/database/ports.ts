@@ -70,6 +70,18 @@ export interface DatabaseEngine {
   remove(database: DatabaseRef): Promise<void>
   /** Reads the metrics of a running database. Throws PortError if it does not answer within two seconds. */
   measure(spec: DatabaseSpec): Promise<Measured>
+  /**
+   * Copies a running database under an ID, as a whole, and replaces what has that ID. Clients are disconnected and cannot connect meanwhile. The
+   * copy stays on the server of the database until it is removed. Throws PortError<DatabaseFailureCode>.
+   */
+  takeSnapshot(spec: DatabaseSpec, snapshotId: string): Promise<void>
+  /**
+   * Replaces the data of a running database with that of a snapshot, which no longer exists afterwards. Settings that the owner gave the
+   * database itself are lost. Returns false, without a change, if there is no such snapshot. Clients can connect afterwards in any case.
+   */
+  restoreSnapshot(spec: DatabaseSpec, snapshotId: string): Promise<boolean>
+  /** Removes a snapshot, if it exists. Clients can connect afterwards, whatever was interrupted. */
+  removeSnapshot(spec: DatabaseSpec, snapshotId: string): Promise<void>
   /** What the servers of databases use, by id, without asking them. Only servers that belong to one database, and whose processes are known. */
   usage(databases: readonly DatabaseRef[]): Promise<{ usage: ReadonlyMap<string, Usage>; capacity: Capacity }>
 }
