@@ -30,7 +30,7 @@ export const appFiles = async (name: string, changed: RepositoryFiles = {}): Pro
   ...changed,
 })
 
-const deploymentFields = `id number kind status phase isLive branch commitHash commitMessage trigger version liveAt finishedAt
+const deploymentFields = `id number kind status phase isLive branch commitHash commitMessage commitAuthor trigger version liveAt finishedAt
   restores { id } steps { phase status startedAt finishedAt exitCode reasonCode } failure { phase code message hint }`
 
 const serviceFields = `id name slug url status desiredState version branch

@@ -23,7 +23,7 @@ const pin = (commit: string | null, branch = 'main', url = repository.url) =>
 describe('pin over file:', () => {
   it('returns the newest commit of a branch with its full message', async () => {
     const hash = await repository.commit({ a: '1' }, 'Add a\n\nBecause it was missing.\n')
-    expect(await pin(null)).toEqual({ hash, message: 'Add a\n\nBecause it was missing.', branch: 'main' })
+    expect(await pin(null)).toEqual({ hash, message: 'Add a\n\nBecause it was missing.', author: 'Ada', branch: 'main' })
   })
 
   it('accepts the full name of a branch, and a tag in place of a branch', async () => {
@@ -82,11 +82,11 @@ describe('pin over file:', () => {
     const second = await repository.commit({ b: '2' }, 'second')
     await repository.branch('main')
     await repository.commit({ c: '3' }, 'third')
-    expect(await pin(first)).toEqual({ hash: first, message: 'first', branch: 'main' })
+    expect(await pin(first)).toEqual({ hash: first, message: 'first', author: 'Ada', branch: 'main' })
     expect((await pin(first.toUpperCase())).hash).toBe(first)
-    expect(await pin(first.slice(0, 7))).toEqual({ hash: first, message: 'first', branch: 'main' })
+    expect(await pin(first.slice(0, 7))).toEqual({ hash: first, message: 'first', author: 'Ada', branch: 'main' })
     expect((await pin('light')).hash).toBe(first)
-    expect(await pin('v1.0')).toEqual({ hash: first, message: 'first', branch: 'main' })
+    expect(await pin('v1.0')).toEqual({ hash: first, message: 'first', author: 'Ada', branch: 'main' })
     expect(await pin('feature/x')).toEqual({ hash: second, message: 'second', branch: 'feature/x' })
   })
 

@@ -165,9 +165,7 @@ describe('tree', () => {
     io.abort(reason)
     const source = bench.source()
     await expect(source.pin({ repository: ref(repository.url), branch: 'main', commit: null }, io)).rejects.toBe(reason)
-    await expect(source.tree(ref(repository.url), { hash: 'a'.repeat(40), message: '', branch: 'main' })(bench.target(), io)).rejects.toBe(
-      reason,
-    )
+    await expect(source.tree(ref(repository.url), { hash: 'a'.repeat(40), branch: 'main' })(bench.target(), io)).rejects.toBe(reason)
   })
 })
 

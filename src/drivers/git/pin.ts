@@ -1,4 +1,4 @@
-/** Resolves a branch, tag or hash to a commit with its message. */
+/** Resolves a branch, tag or hash to a commit with its message and author. */
 import type { PinnedCommit, PinRequest } from '../../domain/deploys/deployment/ports.ts'
 import type { StepIo } from '../../domain/deploys/instance/ports.ts'
 import { validateBranch } from '../../platform/repository-url.ts'
@@ -10,6 +10,7 @@ import { type GitSession, withSession } from './session.ts'
 const FULL_HASH = /^([0-9a-f]{40}|[0-9a-f]{64})$/i
 const SHORT_HASH = /^[0-9a-f]{4,63}$/i
 const MESSAGE_LENGTH = 2_000
+const AUTHOR_LENGTH = 200
 
 export async function pinCommit(request: PinRequest, settings: GitSettings, io: StepIo): Promise<PinnedCommit> {
   const { repository } = request
@@ -113,15 +114,15 @@ async function readCommit(session: GitSession, hash: string, branch: string): Pr
 
 /** `hash` may be that of an annotated tag; the result is the tagged commit. */
 async function describe(session: GitSession, hash: string, branch: string): Promise<PinnedCommit> {
-  const shown = await session.mustLocal(['log', '-1', '--no-show-signature', '--encoding=UTF-8', '--format=%H%n%B', hash, '--'])
-  const [commitHash = '', ...message] = shown.stdout.toString('utf8').split('\n')
-  return { hash: commitHash, message: bounded(message.join('\n').trim()), branch }
+  const shown = await session.mustLocal(['log', '-1', '--no-show-signature', '--encoding=UTF-8', '--format=%H%n%an%n%B', hash, '--'])
+  const [commitHash = '', author = '', ...message] = shown.stdout.toString('utf8').split('\n')
+  return { hash: commitHash, message: bounded(message.join('\n').trim(), MESSAGE_LENGTH), author: bounded(author, AUTHOR_LENGTH), branch }
 }
 
-function bounded(message: string): string {
+function bounded(text: string, length: number): string {
   // Does not cut a surrogate pair in two.
-  return message
+  return text
     .replaceAll('\0', '')
-    .slice(0, MESSAGE_LENGTH)
+    .slice(0, length)
     .replace(/[\ud800-\udbff]$/, '')
 }

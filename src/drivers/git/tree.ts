@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PinnedCommit, RepositoryRef } from '../../domain/deploys/deployment/ports.ts'
+import type { RepositoryRef, Source } from '../../domain/deploys/deployment/ports.ts'
 import type { SourceWriter, StepIo } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { sourceRejected } from './failure.ts'
@@ -29,7 +29,7 @@ type Checkout = {
   io: StepIo
 }
 
-export function treeWriter(repository: RepositoryRef, commit: PinnedCommit, settings: GitSettings): SourceWriter {
+export function treeWriter(repository: RepositoryRef, commit: Parameters<Source['tree']>[1], settings: GitSettings): SourceWriter {
   return async (directory, io) => {
     io.signal.throwIfAborted()
     const root = await emptyDirectory(directory)

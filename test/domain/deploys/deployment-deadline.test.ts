@@ -22,7 +22,7 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
   const probes: HealthCheck[] = []
   sourcePort.provide(app, {
     check: () => {},
-    pin: async () => ({ hash: 'a'.repeat(40), message: 'first', branch: 'main' }),
+    pin: async () => ({ hash: 'a'.repeat(40), message: 'first', author: 'Ada', branch: 'main' }),
     tree: () => async () => {},
     sweep: async () => {},
   } as Source)

@@ -116,7 +116,7 @@ async function deploy({
   }
   sourcePort.provide(app, {
     check: () => {},
-    pin: async () => ({ hash: 'a'.repeat(40), message: 'first', branch: 'main' }),
+    pin: async () => ({ hash: 'a'.repeat(40), message: 'first', author: 'Ada', branch: 'main' }),
     tree: () => async () => {},
     sweep: async () => {},
   } as Source)

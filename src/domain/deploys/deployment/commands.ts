@@ -67,6 +67,7 @@ export type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
       | 'clearCache'
       | 'commitHash'
       | 'commitMessage'
+      | 'commitAuthor'
       | 'operationId'
       | 'restoresId'
       | 'rollbackConfig'
@@ -205,6 +206,7 @@ export const rollbackDeployment = defineCommand({
       branch: target.branch,
       commitHash: target.commitHash,
       commitMessage: target.commitMessage,
+      commitAuthor: target.commitAuthor,
       releaseDigest: target.releaseDigest,
       restoresId: target.id,
       rollbackConfig: config,

@@ -202,6 +202,10 @@ export const Deployment = builder.prismaObject('Deployment', {
       description: 'Hash of the deployed commit. Null until the phase `PREPARE` has resolved it.',
     }),
     commitMessage: t.exposeString('commitMessage', { nullable: true, description: 'Message of the deployed commit.' }),
+    commitAuthor: t.exposeString('commitAuthor', {
+      nullable: true,
+      description: 'Name of the author of the deployed commit. Null for deployments from before it was recorded.',
+    }),
     operation: t.field({
       type: Operation,
       nullable: true,

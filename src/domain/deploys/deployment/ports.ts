@@ -20,7 +20,8 @@ export type PinRequest = {
   commit: string | null
 }
 
-export type PinnedCommit = { hash: string; message: string; branch: string }
+/** `author` is the name of the commit's author. */
+export type PinnedCommit = { hash: string; message: string; author: string; branch: string }
 
 /** Where code comes from. Every refusal is PortError<SourceFailureCode>; an abort throws `signal.reason`. */
 export interface Source {
@@ -29,10 +30,10 @@ export interface Source {
    * `ext::`, unknown scheme, file: outside GIT_FILE_ROOTS), naming the setting that would allow it where there is one.
    */
   check(url: string, branch: string): void
-  /** Turns a branch, tag or hash into one commit hash, with its message. */
+  /** Turns a branch, tag or hash into one commit hash, with its message and author. */
   pin(request: PinRequest, io: StepIo): Promise<PinnedCommit>
   /** A writer of that commit's tree: shallow, with submodules and LFS where present, without `.git`, no link out of the tree. */
-  tree(repository: RepositoryRef, commit: PinnedCommit): SourceWriter
+  tree(repository: RepositoryRef, commit: Pick<PinnedCommit, 'hash' | 'branch'>): SourceWriter
   /** Removes what a process that was killed left behind. */
   sweep(): Promise<void>
 }

@@ -29,7 +29,9 @@ export async function prepare(run: Run): Promise<StepResult> {
     const place = { serviceId: service.id, organizationId: service.organizationId }
     settings.extra = { ...settings.extra, ...(await extension.pin(app, place, settings.extra, { output: log.sink(), signal })) }
   }
-  const commit = pinned ? sql`commit_hash = ${pinned.hash}, commit_message = ${pinned.message}, branch = ${pinned.branch},` : empty
+  const commit = pinned
+    ? sql`commit_hash = ${pinned.hash}, commit_message = ${pinned.message}, commit_author = ${pinned.author}, branch = ${pinned.branch},`
+    : empty
   await takeSnapshot(run, (work) => run.set(work, sql`${commit} settings = ${JSON.stringify(settings)}::json`))
   return 'done'
 }
@@ -125,9 +127,9 @@ export async function build(run: Run): Promise<StepResult> {
 
 /** The tree of the pinned commit. Empty for a kind that was deployed without a repository. */
 async function sourceOf(run: Run): Promise<SourceWriter> {
-  const { commitHash: hash, commitMessage, branch } = run.deployment
+  const { commitHash: hash, branch } = run.deployment
   if (hash === null) return async () => {}
-  return sourcePort.use(run.app).tree(await repositoryOf(run), { hash, message: commitMessage ?? '', branch: branch! })
+  return sourcePort.use(run.app).tree(await repositoryOf(run), { hash, branch: branch! })
 }
 
 /** Pins the release and the kind: a web service whose release has no start command is served as a static site. */
