@@ -28,6 +28,7 @@ export function createDatabaseEngine({ serverUrl, ...local }: DatabaseEngineOpti
     stop: (database) => engineOf(database).stop(database),
     remove: (database) => engineOf(database).remove(database),
     measure: (spec) => engineOf(spec).measure(spec),
+    query: (spec, text, values) => engineOf(spec).query(spec, text, values),
     takeSnapshot: (spec, snapshotId) => engineOf(spec).takeSnapshot(spec, snapshotId),
     restoreSnapshot: (spec, snapshotId) => engineOf(spec).restoreSnapshot(spec, snapshotId),
     removeSnapshot: (spec, snapshotId) => engineOf(spec).removeSnapshot(spec, snapshotId),

@@ -1,6 +1,6 @@
 /** Connections to managed databases: as superuser over the socket, to create and measure; as the role over TCP, to see that it works. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { DatabaseFailureCode, DatabaseSpec, Measured } from '../../domain/resources/database/ports.ts'
+import type { DatabaseEngine, DatabaseFailureCode, DatabaseSpec, Measured } from '../../domain/resources/database/ports.ts'
 import { type Connection, openConnection, quoteName } from '../../platform/db/connection.ts'
 import { PortError } from '../../platform/errors.ts'
 import type { Cluster } from './cluster.ts'
@@ -71,13 +71,18 @@ export const superuserUrl = (
 ): string =>
   `postgresql://${superuser}:${superuserPassword}@localhost:${port}/${database}?host=${encodeURIComponent(socketDir)}&options=${ownSettings}`
 
-/** Runs a query as clients do: over TCP, as the role. If all connections that the role may have are in use, it can connect. */
-export const checkRole = ({ host, port, databaseName, username, password }: DatabaseSpec): Promise<void> =>
-  connected(`postgresql://${username}:${password}@${host}:${port}/${databaseName}`, async (session) => {
-    await session.rows('select 1')
-  }).catch((error: Error) => {
-    if ((error.cause as { code?: string } | undefined)?.code !== tooManyConnections) throw error
-  })
+/** Runs a statement as clients do: over TCP, as the role. */
+export const queryAsRole: DatabaseEngine['query'] = ({ host, port, databaseName, username, password }, text, values) =>
+  connected(`postgresql://${username}:${password}@${host}:${port}/${databaseName}`, (session) => session.rows(text, values))
+
+/** Runs a query as the role. If all connections that the role may have are in use, it can connect. */
+export const checkRole = async (spec: DatabaseSpec): Promise<void> => {
+  try {
+    await queryAsRole(spec, 'select 1')
+  } catch (error) {
+    if (((error as Error).cause as { code?: string } | undefined)?.code !== tooManyConnections) throw error
+  }
+}
 
 /** Creates the role and its database if they are missing, and sets password and connection limit. */
 export async function provision(session: Connection, { databaseName, username, password, maxConnections }: DatabaseSpec): Promise<void> {

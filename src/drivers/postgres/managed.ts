@@ -13,7 +13,18 @@ import { machineCapacity, readProcessTree } from '../../platform/process-usage.t
 import type { Usage } from '../../platform/usage.ts'
 import { type Cluster, configure, findInstallation, initialData, startCluster, stopCluster } from './cluster.ts'
 import { withFileLock } from './lock.ts'
-import { addStatistics, checkRole, connected, measure, provision, refusal, reload, superuserUrl, underLock } from './managed-client.ts'
+import {
+  addStatistics,
+  checkRole,
+  connected,
+  measure,
+  provision,
+  queryAsRole,
+  refusal,
+  reload,
+  superuserUrl,
+  underLock,
+} from './managed-client.ts'
 import { accessRules, serverSettings, superuser } from './managed-settings.ts'
 import { socketDirOf } from './place.ts'
 import { findProcesses, isServing, servingPid } from './process.ts'
@@ -95,6 +106,8 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
         await rm(cluster.folder, { recursive: true, force: true, maxRetries: 3 })
       })
     },
+
+    query: queryAsRole,
 
     takeSnapshot: (spec, snapshotId) => onSnapshot(spec, (session) => takeSnapshot(session, spec, snapshotId)),
     restoreSnapshot: (spec, snapshotId) => onSnapshot(spec, (session) => restoreSnapshot(session, spec, snapshotId)),

@@ -7,7 +7,7 @@ import type { DatabaseEngine, DatabaseFailureCode, DatabaseRef, ObservedDatabase
 import type { Connection } from '../../platform/db/connection.ts'
 import { PortError } from '../../platform/errors.ts'
 import type { Secret } from '../../platform/settings.ts'
-import { checkRole, connected, measure, refusal, underLock } from './managed-client.ts'
+import { checkRole, connected, measure, queryAsRole, refusal, underLock } from './managed-client.ts'
 import { admit, demandSettable, dismiss, drop, prepare, runningAmong } from './server-admin.ts'
 import { removeSnapshot, restoreSnapshot, snapshotMs, takeSnapshot } from './snapshot.ts'
 
@@ -75,6 +75,8 @@ export function createServerPostgres(url: Secret | undefined): Omit<DatabaseEngi
         await dismiss(session, database)
         await drop(session, database)
       }),
+
+    query: queryAsRole,
 
     takeSnapshot: (spec, snapshotId) => change(spec, (session) => takeSnapshot(session, spec, snapshotId), snapshotMs),
 

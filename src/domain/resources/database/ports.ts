@@ -71,6 +71,11 @@ export interface DatabaseEngine {
   /** Reads the metrics of a running database. Throws PortError if it does not answer within two seconds. */
   measure(spec: DatabaseSpec): Promise<Measured>
   /**
+   * Runs a statement in a running database, as its role, and returns the rows. What the owner of the database has put into it decides what the
+   * statement does. Throws PortError UNREACHABLE if there is no connection or no answer within 30 s, and the error of the statement otherwise.
+   */
+  query<Row extends Record<string, unknown>>(spec: DatabaseSpec, text: string, values?: unknown[]): Promise<Row[]>
+  /**
    * Copies a running database under an ID, as a whole, and replaces what has that ID. Clients are disconnected and cannot connect meanwhile. The
    * copy stays on the server of the database until it is removed. Throws PortError<DatabaseFailureCode>.
    */
