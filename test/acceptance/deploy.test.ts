@@ -26,7 +26,15 @@ describe('a deployment', () => {
     expect(queued).toMatchObject({ number: 1, kind: 'DEPLOY', trigger: 'API', branch: 'main', failure: null })
     const live = await world.end(queued)
     const head = (await repository.git(['rev-parse', 'HEAD'])).trim()
-    expect(live).toMatchObject({ status: 'LIVE', isLive: true, phase: 'SWITCH', commitHash: head, commitMessage: 'first', commitAuthor: 'Ada', failure: null })
+    expect(live).toMatchObject({
+      status: 'LIVE',
+      isLive: true,
+      phase: 'SWITCH',
+      commitHash: head,
+      commitMessage: 'first',
+      commitAuthor: 'Ada',
+      failure: null,
+    })
     expect(live.steps.map((step: { phase: string }) => step.phase)).toEqual(phases)
     for (const step of live.steps) {
       expect(step).toMatchObject({ status: 'SUCCEEDED', startedAt: expect.any(String), finishedAt: expect.any(String), reasonCode: null })

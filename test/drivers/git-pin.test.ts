@@ -87,7 +87,7 @@ describe('pin over file:', () => {
     expect(await pin(first.slice(0, 7))).toEqual({ hash: first, message: 'first', author: 'Ada', branch: 'main' })
     expect((await pin('light')).hash).toBe(first)
     expect(await pin('v1.0')).toEqual({ hash: first, message: 'first', author: 'Ada', branch: 'main' })
-    expect(await pin('feature/x')).toEqual({ hash: second, message: 'second', branch: 'feature/x' })
+    expect(await pin('feature/x')).toEqual({ hash: second, message: 'second', author: 'Ada', branch: 'feature/x' })
   })
 
   it('resolves the hash of an annotated tag to its commit', async () => {
