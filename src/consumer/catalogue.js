@@ -10,6 +10,8 @@ export const types = Object.freeze({
   'bucket.created': 1,
   'bucket.deleted': 1,
   'bucket.updated': 1,
+  'custom_domain.added': 1,
+  'custom_domain.deleted': 1,
   'database.created': 1,
   'database.deleted': 1,
   'database.failed': 1,

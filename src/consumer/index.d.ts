@@ -145,6 +145,36 @@ export type BucketUpdatedDataV1 = {
   public: boolean
 }
 
+export type CustomDomainAddedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the domain, in lower case and ASCII. */
+  domain: string
+  /** Whether the domain is proven by its TXT record. */
+  dnsStatus: 'PENDING' | 'VERIFIED' | 'FAILED'
+  /** Whether the other domains of the service redirect to this one. */
+  isPrimary: boolean
+}
+
+export type CustomDomainDeletedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the domain, in lower case and ASCII. */
+  domain: string
+  /** Whether the domain is proven by its TXT record. */
+  dnsStatus: 'PENDING' | 'VERIFIED' | 'FAILED'
+  /** Whether the other domains of the service redirect to this one. */
+  isPrimary: boolean
+}
+
 export type DatabaseCreatedDataV1 = {
   /** ID of the database. */
   databaseId: string
@@ -1550,6 +1580,12 @@ export type BucketDeleted = Envelope<'bucket.deleted', 1, BucketDeletedDataV1>
 /** The settings of a bucket changed. */
 export type BucketUpdated = Envelope<'bucket.updated', 1, BucketUpdatedDataV1>
 
+/** A custom domain was added to a web service. It is not served until it is verified. */
+export type CustomDomainAdded = Envelope<'custom_domain.added', 1, CustomDomainAddedDataV1>
+
+/** A custom domain was removed, alone or with its web service. */
+export type CustomDomainDeleted = Envelope<'custom_domain.deleted', 1, CustomDomainDeletedDataV1>
+
 /** A database was created. `database.started` follows when it is running. */
 export type DatabaseCreated = Envelope<'database.created', 1, DatabaseCreatedDataV1>
 
@@ -1856,6 +1892,8 @@ export type WebhookEvent =
   | BucketCreated
   | BucketDeleted
   | BucketUpdated
+  | CustomDomainAdded
+  | CustomDomainDeleted
   | DatabaseCreated
   | DatabaseDeleted
   | DatabaseFailed

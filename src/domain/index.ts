@@ -18,6 +18,7 @@ import { session } from './access/session/index.ts'
 import { sshKey } from './access/ssh-key/index.ts'
 import { totp } from './access/totp/index.ts'
 import { user } from './access/user/index.ts'
+import { customDomain } from './apps/custom-domain/index.ts'
 import { environment } from './apps/environment/index.ts'
 import { plan } from './apps/plan/index.ts'
 import { project } from './apps/project/index.ts'
@@ -72,6 +73,7 @@ export const concepts: readonly Concept[] = [
   project,
   environment,
   webService,
+  customDomain,
   variable,
   envVar,
   secret,

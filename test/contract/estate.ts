@@ -119,14 +119,15 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     id: OdooAccount,
   })
   const configured = await run(
-    `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!, $bucket: ID!, $name: String!) {
+    `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!, $bucket: ID!, $name: String!, $domain: String!) {
        setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
+       addCustomDomain(input: {webServiceId: $s, domain: $domain}) { customDomain { id } }
        bindSecret(input: {webServiceId: $s, secretId: $secret}) { secretBinding { id } }
        connectDatabase(input: {databaseId: $database, webServiceId: $s}) { resourceBinding { id } }
        connectRedis(input: {redisId: $redis, webServiceId: $s}) { resourceBinding { id } }
        connectBucket(input: {bucketId: $bucket, webServiceId: $s}) { resourceBinding { id } }
        createStorageKey(input: {name: $name, bucketIds: [$bucket], permissions: {}}) { storageKey { id } } }`,
-    { s: service.id, secret, database, redis, bucket, name },
+    { s: service.id, secret, database, redis, bucket, name, domain: `${newId()}.example.com` },
   )
   await runStatement(app.db, sql`update database set status = 'RUNNING' where id = ${decodeId('Database', database)}::uuid`)
   const backedUp = await run(
@@ -202,6 +203,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Redis: redis,
     Bucket: bucket,
     StorageKey: configured.createStorageKey.storageKey.id,
+    CustomDomain: configured.addCustomDomain.customDomain.id,
     EmailService,
     SendingDomain: emailing.addSendingDomain.sendingDomain.id,
     SandboxRecipient: emailing.addSandboxRecipient.sandboxRecipient.id,

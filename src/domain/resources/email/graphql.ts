@@ -12,6 +12,7 @@ import {
   versionFields,
 } from '../../../graphql/builder/index.ts'
 import { demand, parseInput } from '../../../platform/command.ts'
+import { DnsCheckStatus } from '../../apps/custom-domain/graphql.ts'
 import { ResourceBinding } from '../resource-binding/graphql.ts'
 import { bindingsByResource } from '../resource-binding/index.ts'
 import { type DnsRecord, recordsOf, spfMechanism } from './dns-record.ts'
@@ -45,12 +46,6 @@ const EmailStatus = enumType(
     FAILED: 'Not sent to a recipient, because it was refused, could not be sent in time, or the address is suppressed. See `error`.',
   },
 )
-
-const DnsCheckStatus = enumType('DnsCheckStatus', 'Whether a DNS record is published.', {
-  PENDING: 'Not found, or not checked yet.',
-  VERIFIED: 'Found.',
-  FAILED: 'Another record was found in its place.',
-})
 
 const DnsRecordType = builder.objectRef<DnsRecord>('DnsRecord').implement({
   description: 'A DNS record to publish for a sending domain.',

@@ -1,0 +1,30 @@
+/** Custom domains: host names of a team's own at which a service is served, once their owner has proven them by the DNS. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { check, stamped } from '../../../platform/db/constraints.ts'
+import { addCustomDomain, deleteCustomDomain } from './commands.ts'
+import { customDomainErrors } from './errors.ts'
+import { customDomainEvents } from './events.ts'
+import { countCustomDomains, customDomainListing, findCustomDomain, listCustomDomains } from './queries.ts'
+import { reactions } from './reactions.ts'
+
+export { addCustomDomain, deleteCustomDomain } from './commands.ts'
+export { customDomainEvents } from './events.ts'
+export { customDomainListing, findCustomDomain, listCustomDomains } from './queries.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    CustomDomain: 'dom'
+  }
+}
+
+export const customDomain = defineConcept({
+  name: 'custom-domain',
+  idPrefixes: { CustomDomain: 'dom' },
+  nodes: [customDomainListing],
+  commands: [addCustomDomain, deleteCustomDomain],
+  queries: [findCustomDomain, listCustomDomains, countCustomDomains],
+  events: Object.values(customDomainEvents),
+  errors: [customDomainErrors],
+  reactions,
+  constraints: [...stamped('custom_domain'), check('custom_domain', 'primary', 'NOT is_primary OR verified_at IS NOT NULL')],
+})
