@@ -4,6 +4,7 @@ import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
 import { root } from './cli/open-app.ts'
 import { dnsResolver, mailConcurrency, mailTransport } from './domain/access/mail/index.ts'
+import { sshPort } from './domain/apps/server/index.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import { type Runtime, routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
 import { odooPort } from './domain/odoo/odoo-account/index.ts'
@@ -31,6 +32,7 @@ import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { createRedisEngine } from './drivers/redis/index.ts'
 import { createSmtpTransport } from './drivers/smtp/index.ts'
+import { createSsh } from './drivers/ssh/index.ts'
 import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
 import { reachableHost } from './open-ports.ts'
@@ -75,6 +77,8 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
   outgoingHttp.provide(app, http)
   const local = createHttpOutgoing({ guard: routerGuard(settings) })
   odooPort.provide(app, createOdoo({ remote: http, local }))
+  const { SERVER_TIMEOUT_MS: stage } = settings
+  sshPort.provide(app, createSsh({ guard, timeoutsMs: { connection: stage, handshake: stage, login: stage, command: stage } }))
   selectionPort.provide(app, createSelection(app, schema))
   contractBody.provide(app, createWebhookBody(app))
   if (settings.WEBHOOK_ENGINE === 'svix') {

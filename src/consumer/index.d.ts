@@ -1308,6 +1308,90 @@ export type SendingDomainVerifiedDataV1 = {
   status: 'PENDING' | 'VERIFIED' | 'FAILED'
 }
 
+export type ServerActiveDataV1 = {
+  /** ID of the server. */
+  serverId: string
+  /** Name of the server. */
+  name: string
+  /** Host name or address. Null for the local server. */
+  host: string | null
+}
+
+export type ServerCreatedDataV1 = {
+  /** ID of the server. */
+  serverId: string
+  /** Name of the server. */
+  name: string
+  /** Host name or address. Null for the local server. */
+  host: string | null
+}
+
+export type ServerDeletedDataV1 = {
+  /** ID of the server. */
+  serverId: string
+  /** Name of the server. */
+  name: string
+  /** Host name or address. Null for the local server. */
+  host: string | null
+}
+
+export type ServerFailedDataV1 = {
+  /** ID of the server. */
+  serverId: string
+  /** Name of the server. */
+  name: string
+  /** Host name or address. Null for the local server. */
+  host: string | null
+  /** Machine-readable reason. */
+  code: string
+  /** Reason. */
+  message: string
+}
+
+export type ServerHostKeyChangedDataV1 = {
+  /** ID of the server. */
+  serverId: string
+  /** Name of the server. */
+  name: string
+  /** Host name or address. Null for the local server. */
+  host: string | null
+  /** Fingerprint of the pinned host key. */
+  expectedFingerprint: string
+  /** Fingerprint of the host key that was presented. */
+  presentedFingerprint: string
+}
+
+export type ServerLostDataV1 = {
+  /** ID of the server. */
+  serverId: string
+  /** Name of the server. */
+  name: string
+  /** Host name or address. Null for the local server. */
+  host: string | null
+  /** Machine-readable reason. */
+  code: string
+  /** Reason. */
+  message: string
+}
+
+export type ServerRecoveredDataV1 = {
+  /** ID of the server. */
+  serverId: string
+  /** Name of the server. */
+  name: string
+  /** Host name or address. Null for the local server. */
+  host: string | null
+}
+
+export type ServerUpdatedDataV1 = {
+  /** ID of the server. */
+  serverId: string
+  /** Name of the server. */
+  name: string
+  /** Host name or address. Null for the local server. */
+  host: string | null
+}
+
 export type SessionRevokedDataV1 = {
   /** ID of the session. */
   sessionId: string
@@ -1817,6 +1901,30 @@ export type SendingDomainFailed = Envelope<'sending_domain.failed', 1, SendingDo
 /** The DNS records of a sending domain were found, so that it can be sent from. */
 export type SendingDomainVerified = Envelope<'sending_domain.verified', 1, SendingDomainVerifiedDataV1>
 
+/** A new or changed server was validated: Quayside can log in and has read its facts. */
+export type ServerActive = Envelope<'server.active', 1, ServerActiveDataV1>
+
+/** A server was registered. `server.active` or `server.failed` follows when it was validated. */
+export type ServerCreated = Envelope<'server.created', 1, ServerCreatedDataV1>
+
+/** A server was removed, with its credentials. */
+export type ServerDeleted = Envelope<'server.deleted', 1, ServerDeletedDataV1>
+
+/** A new or changed server could not be validated. */
+export type ServerFailed = Envelope<'server.failed', 1, ServerFailedDataV1>
+
+/** A server presented another host key than the pinned one, and was refused. No credentials were sent. */
+export type ServerHostKeyChanged = Envelope<'server.host_key_changed', 1, ServerHostKeyChangedDataV1>
+
+/** An active server failed a validation or several checks in a row. It is checked again at growing intervals. */
+export type ServerLost = Envelope<'server.lost', 1, ServerLostDataV1>
+
+/** A lost server can be reached again. */
+export type ServerRecovered = Envelope<'server.recovered', 1, ServerRecoveredDataV1>
+
+/** The name, the connection or the accepted host key of a server changed. */
+export type ServerUpdated = Envelope<'server.updated', 1, ServerUpdatedDataV1>
+
 /** A session of a member ended before it expired. It is reported in each organization of the member. */
 export type SessionRevoked = Envelope<'session.revoked', 1, SessionRevokedDataV1>
 
@@ -1971,6 +2079,14 @@ export type WebhookEvent =
   | SendingDomainDeleted
   | SendingDomainFailed
   | SendingDomainVerified
+  | ServerActive
+  | ServerCreated
+  | ServerDeleted
+  | ServerFailed
+  | ServerHostKeyChanged
+  | ServerLost
+  | ServerRecovered
+  | ServerUpdated
   | SessionRevoked
   | StorageKeyCreated
   | StorageKeyRevoked

@@ -224,6 +224,9 @@ const schema = z.object({
   /** Maximum age of the records of calls. */
   ODOO_RETENTION_MS: ms(7 * 24 * 3_600_000),
   SPEED_TEST_RETENTION_MS: ms(90 * 24 * 3_600_000),
+  /** Time between checks of a registered server, and of each stage of one: connection, handshake, login, command. */
+  SERVER_CHECK_MS: ms(60_000, 100),
+  SERVER_TIMEOUT_MS: ms(10_000, 100),
   PREPARE_TIMEOUT_MS: ms(120_000),
   BUILD_TIMEOUT_MS: ms(1_200_000),
   RELEASE_TIMEOUT_MS: ms(600_000),

@@ -78,6 +78,7 @@ const make = `mutation ($p: ID!, $name: String!, $bucket: String!) {
   createRole(input: {name: $name, permissions: []}) { role { id } }
   createOrganization(input: {name: $name}) { organization { id } }
   generateSshKey(input: {label: $name}) { sshKey { id } }
+  createServer(input: {name: $name, host: "127.0.0.1", port: 9, sshUser: "deploy", authMethod: PASSWORD, sshPassword: "hunter2"}) { server { id } }
   createOdooAccount(input: {name: $name, url: "http://127.0.0.1:9", database: "acme", login: "admin", secret: "hunter2"}) { odooAccount { id } }
 }`
 
@@ -186,7 +187,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Invitation: inviteMember.invitation.id,
     Passkey: await addPasskey(app, tenant),
     ApiKey: createApiKey.apiKey.id,
-    Server: (await run('{ servers { nodes { id } } }', {})).servers.nodes[0].id,
+    Server: made.createServer.server.id,
     AuditEntry: (await run('{ auditLog(first: 1) { nodes { id } } }', {})).auditLog.nodes[0].id,
     Project,
     Environment: service.environment.id,

@@ -39,7 +39,7 @@ const special: Partial<Record<Permission, string>> = {
 
 /** No operation requires them yet. */
 const reserved: ReadonlySet<Permission> = new Set([
-  ...(['manage:servers', 'delete:servers', 'manage:deployments', 'delete:deployments', 'delete:api_keys'] as const),
+  ...(['manage:deployments', 'delete:deployments', 'delete:api_keys'] as const),
   ...(['manage:audit_logs', 'delete:audit_logs'] as const),
 ])
 

@@ -8,6 +8,7 @@ import { pageSshKeys, sshKeyListing } from './queries.ts'
 
 export { addSshKey, deleteSshKey, generateSshKey } from './commands.ts'
 export { demandDeployKey, openDeployKey } from './deploy-key.ts'
+export { normalPrivateKey } from './key-text.ts'
 export type { SshKeyRow } from './model.ts'
 export { pageSshKeys, sshKeyListing } from './queries.ts'
 

@@ -13,8 +13,7 @@ export const maxKeyLength = 16_384
 const rsaBits = { least: 2_048, most: 16_384 }
 const accepted = ['ssh-ed25519', 'ssh-rsa', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521']
 
-const refused = (field: 'publicKey' | 'privateKey', text: string, cause?: unknown) =>
-  errors.invalid_input({ field, text: `${field}: ${text}`, cause })
+const refused = (field: string, text: string, cause?: unknown) => errors.invalid_input({ field, text: `${field}: ${text}`, cause })
 
 /** Reads one line `<algorithm> <base64> [comment]`. Throws `invalid_input`. */
 export async function readPublicKey(text: string): Promise<PublicKey> {
@@ -40,16 +39,26 @@ export async function readPublicKey(text: string): Promise<PublicKey> {
 
 /** The secret numbers of a private key, for `privateKeyFile`. Throws `invalid_input` if it is not the private half of the public key. */
 export async function readPrivateKey(text: string, { publicKey }: PublicKey): Promise<string> {
-  const { parsePrivateKey, parseKey, KeyEncryptedError } = await sshpk()
-  let key: PrivateKey
+  const key = await parsedPrivateKey(text, 'privateKey')
+  if (!isPair(key, (await sshpk()).parseKey(publicKey, 'ssh'))) throw refused('privateKey', 'is not the private key of publicKey')
+  return secretOf(createPrivateKey(pemOf(key)))
+}
+
+/** A private key in any common format, as a file that ssh reads. Throws `invalid_input` about the field. */
+export async function normalPrivateKey(text: string, field: string): Promise<string> {
+  const key = await parsedPrivateKey(text, field)
+  if (!accepted.includes(lineOf(key.toPublic()).split(' ', 1)[0]!)) throw refused(field, `must be a key of type ${accepted.join(', ')}`)
+  return key.toString('ssh-private')
+}
+
+async function parsedPrivateKey(text: string, field: string): Promise<PrivateKey> {
+  const { parsePrivateKey, KeyEncryptedError } = await sshpk()
   try {
-    key = parsePrivateKey(text.trim(), 'auto')
+    return parsePrivateKey(text.trim(), 'auto')
   } catch (cause) {
     const isEncrypted = cause instanceof KeyEncryptedError
-    throw refused('privateKey', isEncrypted ? 'must not be protected by a passphrase' : 'is not a valid private key', cause)
+    throw refused(field, isEncrypted ? 'must not be protected by a passphrase' : 'is not a valid private key', cause)
   }
-  if (!isPair(key, parseKey(publicKey, 'ssh'))) throw refused('privateKey', 'is not the private key of publicKey')
-  return secretOf(createPrivateKey(pemOf(key)))
 }
 
 /** A new Ed25519 key. */

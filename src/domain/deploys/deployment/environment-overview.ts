@@ -41,7 +41,7 @@ export const environmentOverviews = defineQuery({
       sql`select e.id, s.slug, s.kind, s.branch, d.commit_hash,
             exists (select 1 from web_service s join service_runtime rt on rt.web_service_id = s.id
                     where s.environment_id = e.id and s.desired_state <> 'DELETED' and rt.status in ('RUNNING', 'DEGRADED')) as is_running,
-            (select v.id from server v where v.organization_id = e.organization_id order by v.id limit 1) as server_id
+            (select v.id from server v where v.organization_id = e.organization_id and v.kind = 'local') as server_id
           from environment e
             left join lateral (select s.id, s.slug, s.kind, s.branch from web_service s
                                where s.environment_id = e.id and s.desired_state <> 'DELETED' order by s.kind = 'WORKER', s.id limit 1) s on true
