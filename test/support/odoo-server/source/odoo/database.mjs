@@ -75,6 +75,7 @@ export async function loadModules(db, options, modules) {
       return log.error('odoo.modules.loading', `Database ${options.db_name} not initialized, you can force it with \`-i base\``)
     await initialise(db, options)
   }
+  if (options.init.length > 0 || options.update.length > 0) await listModules(db, modules)
   const unknown = [...options.init, ...options.update].filter((name) => name !== 'all' && !modules.has(name))
   if (unknown.length > 0) log.warning('odoo.modules.loading', `invalid module names, ignored: ${unknown.join(', ')}`)
   const installed = await installedModules(db)
@@ -105,6 +106,13 @@ export async function loadModules(db, options, modules) {
   }
   log.info('odoo.modules.loading', `${order.length} modules loaded`)
 }
+
+/** Adds the modules that the database does not know yet. */
+const listModules = (db, modules) =>
+  db.query(
+    "insert into ir_module_module (name, state) select name, 'uninstalled' from unnest($1::text[]) as name on conflict (name) do nothing",
+    [[...modules.keys()]],
+  )
 
 async function bringUp(db, module, from) {
   const client = await db.connect()
