@@ -5,6 +5,8 @@ import ssh2 from 'ssh2'
 import { newHostKey } from './git-ssh-server.ts'
 
 export type SshHostOptions = {
+  /** Default: a free one. */
+  port?: number
   hostKeys?: string[]
   /** Where the host stops answering. */
   hangsAt?: 'handshake' | 'login' | 'command'
@@ -20,6 +22,8 @@ export type SshHostOptions = {
 export type SshHost = {
   host: string
   port: number
+  /** Its first host key. */
+  hostKey: string
   /** Login methods that clients have tried, and passwords that they have sent. */
   methods: string[]
   passwords: string[]
@@ -28,7 +32,7 @@ export type SshHost = {
 }
 
 export async function startSshHost(options: SshHostOptions = {}): Promise<SshHost> {
-  const { hostKeys = [newHostKey()], hangsAt, password = 'correct horse', prompts } = options
+  const { hostKeys = [newHostKey()], hangsAt, password = 'correct horse', prompts, port = 0 } = options
   const {
     methods: offered = [prompts ? 'keyboard-interactive' : 'password'],
     answer = (): { output: string; code?: number } => ({ output: '' }),
@@ -78,10 +82,10 @@ export async function startSshHost(options: SshHostOptions = {}): Promise<SshHos
     else sockets.add(socket.on('error', () => {}))
   })
   const sockets = new Set<Socket>()
-  listener.listen(0, '127.0.0.1')
+  listener.listen(port, '127.0.0.1')
   await once(listener, 'listening')
   return {
-    ...{ host: '127.0.0.1', port: (listener.address() as AddressInfo).port, methods, passwords },
+    ...{ host: '127.0.0.1', port: (listener.address() as AddressInfo).port, methods, passwords, hostKey: hostKeys[0]! },
     connections: () => connections,
     async close() {
       for (const client of clients) client.end()
