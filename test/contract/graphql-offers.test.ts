@@ -10,6 +10,8 @@ const instead: Record<string, string[]> = {
   bridgeCall: ['callOdoo'],
   // A type by its name is for contracts with one path for all kinds. GraphQL has a mutation for each kind.
   connectToService: ['connectBucket', 'connectDatabase', 'connectEmailService', 'connectRedis'],
+  // For a contract whose paths name the project. GraphQL names the service, and takes a tag as `commit`.
+  deployProject: ['deployWebService'],
   // One request of a contract. In GraphQL, one operation can contain both mutations.
   createWebServiceWithEnvVars: ['createWebService', 'setEnvVars'],
 }

@@ -7,6 +7,7 @@ import type { Dialect } from '../core/index.ts'
 import { authenticate, demandOrganization, keyPrefix } from './access.ts'
 import { apiKeyBodies } from './api-key-bodies.ts'
 import { auditBodies } from './audit-bodies.ts'
+import { deploymentBodies } from './deployment-bodies.ts'
 import { errorBody, renderError } from './error.ts'
 import { sharedBodies } from './field.ts'
 import { organizationBodies } from './organization-bodies.ts'
@@ -14,6 +15,7 @@ import { pageSources } from './page.ts'
 import { projectBodies } from './project-bodies.ts'
 import { apiKeyRoutes } from './routes/api-key.ts'
 import { auditLogRoutes } from './routes/audit-log.ts'
+import { deploymentRoutes } from './routes/deployment.ts'
 import { environmentRoutes } from './routes/environment.ts'
 import { memberRoutes } from './routes/member.ts'
 import { organizationRoutes } from './routes/organization.ts'
@@ -25,7 +27,7 @@ import { userBodies } from './user-bodies.ts'
 export const ocoreDialect: Dialect = {
   name: 'ocore',
   title: 'Quayside oCore API',
-  description: `Manage your account, the organization with its members and roles, projects, environments and API keys, and read the audit log. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization, except for \`/user\`; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
+  description: `Manage your account, the organization with its members and roles, projects, environments, deployments and API keys, and read the audit log. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization, except for \`/user\`; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
   prefixes: ['/api'],
   // Browsers load the document and its page without X-Org-Slug.
   areas: ['/api/ocore', '/api'],
@@ -38,6 +40,7 @@ export const ocoreDialect: Dialect = {
     ...roleRoutes,
     ...projectRoutes,
     ...environmentRoutes,
+    ...deploymentRoutes,
     ...apiKeyRoutes,
     ...auditLogRoutes,
   ],
@@ -49,6 +52,6 @@ export const ocoreDialect: Dialect = {
   rateLimits: [{ name: 'ocore', perMinute: 300 }],
   legacyRateLimitHeaders: false,
   renderError,
-  schemas: [...sharedBodies, ...userBodies, ...organizationBodies, ...projectBodies, ...apiKeyBodies, ...auditBodies],
+  schemas: [...sharedBodies, ...userBodies, ...organizationBodies, ...projectBodies, ...deploymentBodies, ...apiKeyBodies, ...auditBodies],
   errorSchema: errorBody,
 }

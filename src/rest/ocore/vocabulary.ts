@@ -1,5 +1,5 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
-import type { EnvironmentStatus } from '../../domain/deploys/deployment/index.ts'
+import type { EnvironmentStatus, ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 
 export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<
   'PRODUCTION' | 'STAGING' | 'DEVELOPMENT',
@@ -15,3 +15,36 @@ export const environmentStatuses = {
   FAILED: 'error',
   DELETING: 'deleting',
 } as const satisfies Record<EnvironmentStatus, string>
+
+type OurDeploymentStatus = NonNullable<ServiceOverview['newestStatus']>
+type Phase = 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+
+export const deploymentStatuses = ['pending', 'building', 'deploying', 'completed', 'failed', 'rolled_back', 'cancelled'] as const
+export type DeploymentStatus = (typeof deploymentStatuses)[number]
+
+const phaseWords = {
+  PREPARE: 'building',
+  BUILD: 'building',
+  RELEASE: 'deploying',
+  START: 'deploying',
+  VERIFY: 'deploying',
+  SWITCH: 'deploying',
+} as const satisfies Record<Phase, DeploymentStatus>
+
+/** Null: the phase decides. */
+const deploymentWords = {
+  QUEUED: 'pending',
+  RUNNING: null,
+  CANCELLING: null,
+  LIVE: 'completed',
+  SUPERSEDED: 'completed',
+  FAILED: 'failed',
+  CANCELLED: 'cancelled',
+  SKIPPED: 'cancelled',
+} as const satisfies Record<OurDeploymentStatus, DeploymentStatus | null>
+
+/** A deployment that is being cancelled shows its last phase until it has ended. */
+export const deploymentWordOf = (
+  { status, phase }: { status: OurDeploymentStatus; phase: Phase | null },
+  isRolledBack: boolean,
+): DeploymentStatus => (isRolledBack ? 'rolled_back' : (deploymentWords[status] ?? (phase ? phaseWords[phase] : 'pending')))

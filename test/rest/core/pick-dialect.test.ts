@@ -54,6 +54,8 @@ const owned: Record<string, string | null> = {
   '/api/user': 'ocore',
   '/api/user/': 'ocore',
   '/api/users/me': 'platform',
+  '/api/projects/1/deployments': 'ocore',
+  '/api/projects/1/deployments/2/rollback': 'ocore',
   '/api/ocore': 'ocore',
   '/api/ocore/docs': 'ocore',
   '/api/ocore/nope': 'ocore',

@@ -19,6 +19,10 @@ const auditLog = [
   ...['beforeState', 'afterState', 'createdAt'],
 ]
 const project = ['id', 'name', 'slug', 'description', 'environmentCount', 'instanceCount', 'createdAt', 'updatedAt']
+const deployment = [
+  ...['id', 'instanceId', 'branch', 'commitSha', 'commitMessage', 'commitAuthor', 'status', 'errorMessage', 'durationMs'],
+  ...['createdAt', 'completedAt'],
+]
 const environment = ['id', 'projectId', 'name', 'environmentType', 'branch', 'status', 'instanceId', 'createdAt', 'updatedAt']
 
 /** Method, path, status, fields of the response, and fields of an item of a list. */
@@ -57,6 +61,10 @@ const served: Row[] = [
   ['GET', '/projects/{id}', 200, project],
   ['PATCH', '/projects/{id}', 200, project],
   ['DELETE', '/projects/{id}', 200, message],
+  ['GET', '/projects/{id}/deployments', 200, list, deployment],
+  ['POST', '/projects/{id}/deployments', 202, [...deployment, 'message']],
+  ['GET', '/projects/{id}/deployments/{id}', 200, deployment],
+  ['POST', '/projects/{id}/deployments/{id}/rollback', 202, [...job, 'deploymentId', 'environmentId']],
   ['GET', '/environments', 200, list, environment],
   ['POST', '/environments', 201, environment],
   ['GET', '/environments/{id}', 200, environment],
@@ -71,8 +79,6 @@ const served: Row[] = [
 /** Rows of the contract that no dialect serves yet. `/auth` is a dialect of its own. */
 const missing: Record<string, string[]> = {
   'issue 22, step 1': [
-    ...['GET /projects/{id}/deployments', 'POST /projects/{id}/deployments', 'GET /projects/{id}/deployments/{id}'],
-    'POST /projects/{id}/deployments/{id}/rollback',
     ...['GET /webhook-endpoints', 'POST /webhook-endpoints', 'GET /webhook-endpoints/{id}', 'PATCH /webhook-endpoints/{id}'],
     ...['DELETE /webhook-endpoints/{id}'],
     ...['GET /admin/users', 'POST /admin/users', 'GET /admin/orgs', 'GET /admin/settings', 'PUT /admin/settings', 'GET /admin/jobs'],

@@ -1,3 +1,5 @@
+import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
+import { execute } from '../../../src/platform/command.ts'
 import { newRow, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
@@ -24,7 +26,7 @@ describeDialect({
   textOf: (body) => (body as { error?: { message?: unknown } } | null)?.error?.message,
   async populate(server, tenant) {
     const { app, call } = server
-    const { key, organizationId } = tenant
+    const { key, organizationId, owner } = tenant
     const project = await call('POST', '/api/projects', { key: key.ADMIN, body: { name: 'Shop' } })
     const environment = await call('POST', '/api/environments', {
       key: key.ADMIN,
@@ -34,6 +36,10 @@ describeDialect({
     const [memberId, userId] = [newId(), newId()]
     await run(app.db, sql`insert into user_account ${newRow({ id: userId, name: 'Ada', email: `ada-${userId}@example.com` })}`)
     await run(app.db, sql`insert into member ${newRow({ id: memberId, organizationId, userId, roleId: role.body.id })}`)
+    const as = { app, caller: owner, requestId: 'test' }
+    const service = { name: 'Web', projectId: project.body.id, repositoryUrl: 'https://git.example.com/a/b.git' }
+    const { webService } = await execute(as, createWebService, service)
+    const deployment = await call('POST', `/api/projects/${project.body.id}/deployments`, { key: key.ADMIN })
     const apiKey = await call('POST', '/api/api-keys', { key: key.ADMIN, body: { name: 'CI', permissions: ['view:projects'] } })
     return {
       ...(await populateAccount(server, tenant)),
@@ -42,6 +48,8 @@ describeDialect({
       roleId: role.body.id,
       projectId: project.body.id,
       environmentId: environment.body.id,
+      serviceId: webService.id,
+      deploymentId: deployment.body.id,
     }
   },
   bodies: ({ projectId, roleId }) => ({

@@ -44,18 +44,28 @@ export const deployWebService = defineCommand({
     queuePolicy: z.enum(['QUEUE_LATEST', 'QUEUE_ALL', 'REJECT']).nullish(),
   }),
   emits: [deploymentEvents.queued, deploymentEvents.skipped],
-  async run(work, input, service: WebService) {
-    demandSource(work.app, service, 'webServiceId')
-    const deployment = await queueDeployment(work, service, input.queuePolicy ?? service.queuePolicy, {
-      kind: 'DEPLOY',
-      branch: input.branch ?? service.branch,
-      requestedCommit: input.commit ?? null,
-      clearCache: input.clearCache ?? false,
-    })
-    return { deployment }
-  },
+  run: (work, input, service: WebService) => deployService(work, service, input),
   audited: (_input, { deployment }) => ({ deploymentId: encodeId('Deployment', deployment.id) }),
 })
+
+type Wanted = {
+  branch?: string | null | undefined
+  commit?: string | null | undefined
+  clearCache?: boolean | null | undefined
+  queuePolicy?: QueuePolicy | null | undefined
+}
+
+/** Deploys a locked service. Throws `repository_missing` and `image_not_supported`. */
+export async function deployService(work: Work, service: WebService, wanted: Wanted): Promise<{ deployment: Deployment }> {
+  demandSource(work.app, service, 'webServiceId')
+  const deployment = await queueDeployment(work, service, wanted.queuePolicy ?? service.queuePolicy, {
+    kind: 'DEPLOY',
+    branch: wanted.branch ?? service.branch,
+    requestedCommit: wanted.commit ?? null,
+    clearCache: wanted.clearCache ?? false,
+  })
+  return { deployment }
+}
 
 export type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
   /** What causes it; API when absent. */

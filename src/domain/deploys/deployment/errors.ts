@@ -6,6 +6,7 @@ export const deploymentErrors = defineErrors({
     kind: 'unprocessable',
     text: 'The source of the service is a container image. Images cannot be deployed yet: make a git repository its source.',
   },
+  service_required: { kind: 'unprocessable', text: 'The project has no service, or several: name the one to deploy.' },
   deployment_in_progress: {
     kind: 'conflict',
     text: 'Another deployment of this service is still in progress. Wait for it to end, or cancel it.',

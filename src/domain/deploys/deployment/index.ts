@@ -1,6 +1,7 @@
 /** How code gets online: a queue for each service, a pipeline of steps, and the way back. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { serviceConditions } from '../../apps/web-service/index.ts'
+import { deploymentOverviews, deployProject, findDeploymentOfProject, listProjectDeployments } from './by-project.ts'
 import { deploymentLogTails, findDeploymentOf, listPlannedEnv, sliceDeployments, tailServiceLog } from './by-service.ts'
 import { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
 import { conditions } from './conditions.ts'
@@ -17,6 +18,13 @@ import { countDeployments, deploymentListing, findDeployment, listDeployments, p
 import { reactions } from './reactions.ts'
 import { sweepLeftovers } from './sweep.ts'
 
+export {
+  type DeploymentOverview,
+  deploymentOverviews,
+  deployProject,
+  findDeploymentOfProject,
+  listProjectDeployments,
+} from './by-project.ts'
 export {
   deploymentLogTails,
   findDeploymentOf,
@@ -56,13 +64,16 @@ export const deployment = defineConcept({
   name: 'deployment',
   idPrefixes: { Deployment: 'dep' },
   nodes: [deploymentListing],
-  commands: [deployWebService, cancelDeployment, rollbackDeployment],
+  commands: [deployWebService, deployProject, cancelDeployment, rollbackDeployment],
   queries: [
     findDeployment,
     listDeployments,
     countDeployments,
     sliceDeployments,
+    listProjectDeployments,
     findDeploymentOf,
+    findDeploymentOfProject,
+    deploymentOverviews,
     findDeploymentLog,
     deploymentLogTails,
     tailServiceLog,
