@@ -6,6 +6,7 @@ import { root } from './cli/open-app.ts'
 import { dnsResolver, mailConcurrency, mailTransport } from './domain/access/mail/index.ts'
 import { sshPort } from './domain/apps/server/index.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
+import { diskStore } from './domain/deploys/disk/index.ts'
 import { type Runtime, routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
 import { odooPort } from './domain/odoo/odoo-account/index.ts'
 import { backupEngine, backupStore } from './domain/resources/backup/index.ts'
@@ -68,10 +69,12 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
     port: settings.ROUTER_PORT,
     tlsPort: settings.ROUTER_TLS_PORT ?? null,
     upstreams: runtime,
+    switchHoldMs: settings.DISK_SWITCH_HOLD_MS,
   })
   const { EGRESS_PROXY: egressProxy, NO_PROXY: except } = settings
   const http = createHttpOutgoing({ guard, ...(egressProxy ? { proxy: { url: egressProxy.reveal(), except } } : {}) })
   runtimePort.provide(app, runtime)
+  diskStore.provide(app, runtime)
   routerPort.provide(app, router)
   routerProbePort.provide(app, createRouterProbe({ privateRoutes, host: settings.HOST, port: () => router.port }))
   outgoingHttp.provide(app, http)

@@ -642,6 +642,74 @@ export type DeploymentSupersededDataV1 = {
   } | null
 }
 
+export type DiskCreatedDataV1 = {
+  /** ID of the disk. */
+  diskId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the disk. */
+  name: string
+  /** Path at which instances see the disk. */
+  mountPath: string
+  /** Limit of the disk in bytes. */
+  sizeBytes: number
+  /** Bytes in use when they were last measured. Null if they have not been measured. */
+  usedBytes: number | null
+}
+
+export type DiskDeletedDataV1 = {
+  /** ID of the disk. */
+  diskId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the disk. */
+  name: string
+  /** Path at which instances see the disk. */
+  mountPath: string
+  /** Limit of the disk in bytes. */
+  sizeBytes: number
+  /** Bytes in use when they were last measured. Null if they have not been measured. */
+  usedBytes: number | null
+}
+
+export type DiskOverLimitDataV1 = {
+  /** ID of the disk. */
+  diskId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the disk. */
+  name: string
+  /** Path at which instances see the disk. */
+  mountPath: string
+  /** Limit of the disk in bytes. */
+  sizeBytes: number
+  /** Bytes in use when they were last measured. Null if they have not been measured. */
+  usedBytes: number | null
+}
+
+export type DiskUpdatedDataV1 = {
+  /** ID of the disk. */
+  diskId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the disk. */
+  name: string
+  /** Path at which instances see the disk. */
+  mountPath: string
+  /** Limit of the disk in bytes. */
+  sizeBytes: number
+  /** Bytes in use when they were last measured. Null if they have not been measured. */
+  usedBytes: number | null
+}
+
 export type EmailBouncedDataV1 = {
   /** ID of the message. */
   emailMessageId: string
@@ -1739,6 +1807,18 @@ export type DeploymentSucceeded = Envelope<'deployment.succeeded', 1, Deployment
 /** A live deployment was replaced by a newer one. */
 export type DeploymentSuperseded = Envelope<'deployment.superseded', 1, DeploymentSupersededDataV1>
 
+/** A disk was created. Instances get it when they start the next time. */
+export type DiskCreated = Envelope<'disk.created', 1, DiskCreatedDataV1>
+
+/** A disk was deleted. Its data is removed. */
+export type DiskDeleted = Envelope<'disk.deleted', 1, DiskDeletedDataV1>
+
+/** A disk uses more than its limit. The next instance that starts with it cannot write to it. */
+export type DiskOverLimit = Envelope<'disk.over_limit', 1, DiskOverLimitDataV1>
+
+/** The name or the limit of a disk was changed. */
+export type DiskUpdated = Envelope<'disk.updated', 1, DiskUpdatedDataV1>
+
 /** A message could not be delivered to a recipient. */
 export type EmailBounced = Envelope<'email.bounced', 1, EmailBouncedDataV1>
 
@@ -2025,6 +2105,10 @@ export type WebhookEvent =
   | DeploymentStarted
   | DeploymentSucceeded
   | DeploymentSuperseded
+  | DiskCreated
+  | DiskDeleted
+  | DiskOverLimit
+  | DiskUpdated
   | EmailBounced
   | EmailClicked
   | EmailComplained

@@ -30,6 +30,7 @@ import { secret } from './configuration/secret/index.ts'
 import { secretBinding } from './configuration/secret-binding/index.ts'
 import { variable } from './configuration/variable/index.ts'
 import { deployment } from './deploys/deployment/index.ts'
+import { disk } from './deploys/disk/index.ts'
 import { environmentAction } from './deploys/environment-action/index.ts'
 import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
@@ -80,6 +81,7 @@ export const concepts: readonly Concept[] = [
   secretBinding,
   resolution,
   log,
+  disk,
   instance,
   usage,
   deployment,

@@ -239,6 +239,9 @@ const schema = z.object({
   SWITCH_WATCH_MS: ms(1_500),
   WORKER_VERIFY_MS: ms(5_000),
   DRAIN_TIMEOUT_MS: ms(30_000),
+  /** How long a request waits while the only instance of its service is being replaced. */
+  DISK_SWITCH_HOLD_MS: ms(30_000),
+  DISK_MEASURE_MS: ms(30_000),
   SCALE_QUIET_MS: ms(120_000),
   PROBE_INTERVAL_MS: ms(500),
   HEALTH_WATCH_MS: ms(5_000),

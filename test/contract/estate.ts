@@ -124,6 +124,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
        setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
        addCustomDomain(input: {webServiceId: $s, domain: $domain}) { customDomain { id } }
        bindSecret(input: {webServiceId: $s, secretId: $secret}) { secretBinding { id } }
+       createDisk(input: {webServiceId: $s, name: "uploads", mountPath: "/app/uploads", sizeBytes: 1073741824}) { disk { id } }
        connectDatabase(input: {databaseId: $database, webServiceId: $s}) { resourceBinding { id } }
        connectRedis(input: {redisId: $redis, webServiceId: $s}) { resourceBinding { id } }
        connectBucket(input: {bucketId: $bucket, webServiceId: $s}) { resourceBinding { id } }
@@ -197,6 +198,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Instance,
     EnvVar: configured.setEnvVars.envVars[0].id,
     Secret: secret,
+    Disk: configured.createDisk.disk.id,
     SecretBinding: configured.bindSecret.secretBinding.id,
     Database: database,
     DatabaseReplica: replicated.createDatabaseReplica.databaseReplica.id,

@@ -83,6 +83,7 @@ export function startRequest(release: BuiltRelease, wishes: Partial<StartRequest
     kind: 'web',
     startCommand: release.startCommand ?? '',
     env: {},
+    disks: [],
     ...wishes,
   }
 }

@@ -80,6 +80,7 @@ describe.each(modes)('the usage of an instance (%s)', (sandbox) => {
       ...worker,
       startCommand: 'exec sleep 1000',
       env: {},
+      disks: [],
     }
     await runtime.start(request)
     await observe(runtime, id)

@@ -9,7 +9,7 @@ import { measure } from './digest.ts'
 import { encodeTree } from './encode.ts'
 import { movePublished, publishedDirectory } from './publish.ts'
 import type { Draft, Manifest } from './release.ts'
-import { directoryInside, findEscapingLink, isErrno, removeTree, tidy, walk } from './tree.ts'
+import { directoryInside, findEscapingLink, findSpecialFile, isErrno, removeTree, tidy, walk } from './tree.ts'
 
 type Say = (text: string) => void
 
@@ -51,6 +51,9 @@ export const treeWork = {
   },
 
   remove: (path: string): Promise<void> => removeTree(path),
+
+  /** The first socket, pipe or device in a directory, or null. Makes its directories accessible to their owner. */
+  specialFile: (root: string): string | null => findSpecialFile(root),
 
   /** Total size of the files in a directory. Files that are deleted in the meantime are not counted. */
   sizeOf(root: string): number {

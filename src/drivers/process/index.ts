@@ -15,6 +15,7 @@ import { runEnv } from './env.ts'
 import { createInstances, instanceOf } from './instance.ts'
 import { createLayout, fileName } from './layout.ts'
 import { closeInherited } from './linux.ts'
+import { createPersistentDisks } from './persistent-disk.ts'
 import { withFiles } from './private-file.ts'
 import { createReleases } from './release.ts'
 import { runToEnd } from './run.ts'
@@ -57,7 +58,8 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
   const ports = createLoopbackPorts({ directory: layout.ports, range: options.portRange ?? defaults.portRange, isOwner })
   const tools = createTools(layout, sandbox)
   const caches = createCaches(layout, quotas)
-  const instances = createInstances({ layout, sandbox, releases, ports, tools, quotas })
+  const disks = createPersistentDisks({ layout, quotas, isRunning: (run) => instances.isRunning(run) })
+  const instances = createInstances({ layout, sandbox, releases, ports, tools, quotas, disks })
   const { isReleaseUsed } = instances
   await sweepWorkspaces(layout, sandbox)
 
@@ -117,5 +119,9 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     readOutput: (instanceId, position, maxBytes) => readSpool(instances.spool(instanceId), position, maxBytes, outputCapBytes),
     addressOf: instances.addressOf,
     staticFiles: releases.staticFiles,
+    measureDisks: disks.measureDisks,
+    removeDisk: disks.removeDisk,
+    readDisk: disks.readDisk,
+    writeDisk: disks.writeDisk,
   }
 }

@@ -132,6 +132,9 @@ function readRun(sandbox: Sandbox, instanceId: string, instanceDirectory: string
   return { ...base, launched, report, root, cause, exitedAt: running ? null : exitedAt, phase: running ? 'running' : 'ended' }
 }
 
+/** Number of the run that a directory belongs to. */
+export const runNumber = (runDirectory: string): number => numberOf(basename(runDirectory))
+
 /** Infinity for a name that is not that of a run. */
 function numberOf(name: string): number {
   return Number(/^run-(\d+)$/.exec(name)?.[1] ?? Number.POSITIVE_INFINITY)

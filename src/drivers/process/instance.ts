@@ -14,20 +14,29 @@ import { bootId, markOf, type ProcessMark } from '../../platform/process-mark.ts
 import { machineCapacity, readProcessTree } from '../../platform/process-usage.ts'
 import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { runEnv } from './env.ts'
-import { createInstanceStore, type Run, runName } from './instance-store.ts'
+import { createInstanceStore, type Run, runName, runNumber } from './instance-store.ts'
 import { fileName, type Layout } from './layout.ts'
 import { listeningSockets, signalProcess } from './linux.ts'
+import type { PersistentDisks } from './persistent-disk.ts'
 import { withFiles } from './private-file.ts'
 import { probeAddress, refused } from './probe.ts'
 import type { Releases } from './release.ts'
 import { killAll, killStillborn } from './report.ts'
-import { type Cell, feed, type Sandbox } from './sandbox.ts'
+import { type Cell, feed, type Mount, type Sandbox } from './sandbox.ts'
 import { forgetSpool, openSpool } from './spool.ts'
 import type { Tools } from './tool.ts'
 import { removeTree } from './tree.ts'
 import { discard } from './workspace.ts'
 
-export type InstanceParts = { layout: Layout; sandbox: Sandbox; releases: Releases; ports: LoopbackPorts; tools: Tools; quotas: Quotas }
+export type InstanceParts = {
+  layout: Layout
+  sandbox: Sandbox
+  releases: Releases
+  ports: LoopbackPorts
+  tools: Tools
+  quotas: Quotas
+  disks: Pick<PersistentDisks, 'hold'>
+}
 
 export type Instances = {
   start(request: StartRequest): Promise<void>
@@ -39,6 +48,8 @@ export type Instances = {
   list(): Promise<string[]>
   addressOf(instanceId: string, which?: 'second'): Address | null
   isReleaseUsed(digest: string): Promise<boolean>
+  /** Whether a run of an instance is running. Kills what a run that has ended left behind. */
+  isRunning(run: { instanceId: string; run: number }): Promise<boolean>
   /** Directory with the output of an instance. */
   spool(instanceId: string): string
 }
@@ -67,13 +78,23 @@ export function createInstances(parts: InstanceParts): Instances {
     const { workingDirectory, tools = [] } = release
     if (!(await parts.tools.has(tools)))
       throw new PortError('ARTIFACT_MISSING', 'The runtime that the release was built for is no longer stored.')
+    const mounts: Mount[] = []
+    for (const { diskId, mountPath, readOnly } of request.disks) {
+      const run = { instanceId: request.instanceId, run: runNumber(directory) }
+      const held = await parts.disks.hold(diskId, run).catch((error: unknown) => {
+        throw error instanceof PortError ? new PortError('START_FAILED', error.message, { cause: error }) : error
+      })
+      mounts.push({ directory: held, path: mountPath, readOnly })
+    }
     const bare: Cell = {
       ...{ name: runName(request.instanceId, directory), directory, tree: releases.tree(request.digest), workingDirectory, tools },
-      ...{ access: 'view', cache: null, lifetime: 'detached' },
+      ...{ access: 'view', cache: null, mounts, lifetime: 'detached' },
     }
     const { cell, env: ofFiles } = withFiles(sandbox, bare, request.files, { port, secondPort })
     await sandbox.prepare(cell)
-    const env = { ...runEnv(sandbox.paths(cell), workingDirectory, tools), ...request.env, ...ofFiles }
+    const paths = sandbox.paths(cell)
+    const env = { ...runEnv(paths, workingDirectory, tools), ...request.env, ...ofFiles }
+    for (const { variable, mountPath } of request.disks) env[variable] = paths.mounted(mountPath)
     if (port !== null) Object.assign(env, { PORT: String(port), HOST: loopback })
     await spawnDetached(request.instanceId, directory, sandbox.launch(cell, request.startCommand, env), { port, secondPort })
   }
@@ -276,6 +297,13 @@ export function createInstances(parts: InstanceParts): Instances {
     async isReleaseUsed(digest) {
       const runs = (await store.list()).map((instanceId) => store.read(instanceId))
       return runs.some((run) => run !== null && run.phase !== 'ended' && run.claim.digest === digest)
+    },
+    async isRunning({ instanceId, run: number }) {
+      const run = store.read(instanceId)
+      if (run?.number !== number) return false
+      if (run.phase !== 'ended') return true
+      await endLeftovers(run)
+      return false
     },
     spool: store.directory,
   }

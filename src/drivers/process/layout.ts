@@ -18,6 +18,8 @@ export type Layout = {
   toolCache: string
   /** One directory per instance: its runs and its output. */
   instances: string
+  /** One directory per persistent disk: its data and who has it. */
+  disks: string
   /** One file per reserved port, with the id of the instance. */
   ports: string
   /** Files that are shown in every sandbox, such as its /etc/passwd. */
@@ -34,6 +36,7 @@ export async function createLayout(dataDir: string): Promise<Layout> {
     tools: join(dataDir, 'tools'),
     toolCache: join(dataDir, 'tool-cache'),
     instances: join(dataDir, 'instances'),
+    disks: join(dataDir, 'disks'),
     ports: join(dataDir, 'ports'),
     sandbox: join(dataDir, 'sandbox'),
   }

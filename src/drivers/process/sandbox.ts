@@ -7,7 +7,8 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises'
-import { delimiter, join, posix } from 'node:path'
+import { delimiter, dirname, join, posix, relative, sep } from 'node:path'
+import { PortError } from '../../platform/errors.ts'
 import { isAlive, type ProcessMark } from '../../platform/process-mark.ts'
 import { fileName, type Layout, programsOf } from './layout.ts'
 import { descendants, pidsWithEnv, pidsWithLockLimit, pidsWithMount, processTable, signalProcess } from './linux.ts'
@@ -29,13 +30,18 @@ export type Cell = {
   tools: readonly string[]
   /** A further writable directory, for builds. */
   cache: string | null
+  /** Directories that are visible in the cell at other paths, none of them inside another one. Only with `view`. */
+  mounts?: readonly Mount[]
   /** Private files for the command, by name. It can read them, and nothing else can. */
   files?: Record<string, string>
   /** `bound`: all processes end with the process that started the cell. `detached`: they outlive it. */
   lifetime: 'bound' | 'detached'
 }
 
-/** The cell's directories as the command sees them. */
+/** `path` is absolute. Without a sandbox, it is below /app, and `readOnly` has no effect. */
+export type Mount = { directory: string; path: string; readOnly: boolean }
+
+/** The cell's directories as the command sees them. `mounted` converts the path of a mount. */
 export type CellPaths = {
   app: string
   home: string
@@ -44,6 +50,7 @@ export type CellPaths = {
   files: string
   tools: Record<string, string>
   path: string
+  mounted(path: string): string
 }
 
 /**
@@ -59,7 +66,7 @@ export interface Sandbox {
   readonly kind: 'bubblewrap' | 'none'
   /** Why bubblewrap is not used; null if it is. */
   readonly missing: string | null
-  /** Creates the cell's own directories, and its view if it has one. */
+  /** Creates the cell's own directories, and its view if it has one. Throws PortError START_FAILED for a mount that is not possible. */
   prepare(cell: Cell): Promise<void>
   paths(cell: Cell): CellPaths
   /** PATH of the host's programs in a cell. */
@@ -132,6 +139,7 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
     files: '/run/quayside',
     tools: Object.fromEntries(cell.tools.map((name) => [name, `/tools/${name}`])),
     path: [...cell.tools.map((name) => programsOf(`/tools/${name}`)), toolchain.sandboxPath].join(delimiter),
+    mounted: (path) => path,
   })
   return {
     kind: 'bubblewrap',
@@ -141,6 +149,11 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
     async prepare(cell) {
       await makeOwnDirectories(cell)
       if (cell.access === 'direct') return
+      for (const { path } of cell.mounts ?? []) {
+        await demandMountPoint(cell, path)
+        const hidden = [...systemDirectories, ...toolchain.directories].find((name) => isInside(path, name) || isInside(name, path))
+        if (hidden !== undefined) throw mountRefused(path, `${hidden} is a directory of the system`)
+      }
       if (!overlay) return copyTree(cell)
       for (const name of ['upper', 'work', 'view']) await mkdir(join(cell.directory, name))
       // Mount options cannot contain every path, because ',' and ':' are separators. A link with a plain name can.
@@ -159,6 +172,7 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
         ...['--proc', '/proc', ...coveredProc, '--dev', '/dev', '--size', String(64 << 20), '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
         ...['/root', '/home', '/var', '/run'].flatMap((directory) => ['--dir', directory]),
         ...['--bind', tree, '/app', '--bind', join(cell.directory, 'home'), '/home/app', '--bind', join(cell.directory, 'tmp'), '/tmp'],
+        ...(cell.mounts ?? []).flatMap(({ directory, path, readOnly }) => [readOnly ? '--ro-bind' : '--bind', directory, path]),
         ...(cell.cache === null ? [] : ['--bind', cell.cache, '/cache', ...surroundings.buildOnly]),
         ...cell.tools.flatMap((name) => ['--ro-bind', join(layout.tools, name), `/tools/${name}`]),
         ...(cell.files === undefined ? [] : ['--ro-bind', filesOf(cell), '/run/quayside']),
@@ -215,7 +229,9 @@ function openSandbox(toolchain: Toolchain, layout: Layout, missing: string): San
     hostPath: toolchain.hostPath,
     async prepare(cell) {
       await makeOwnDirectories(cell)
-      if (cell.access === 'view') await copyTree(cell)
+      if (cell.access === 'direct') return
+      await copyTree(cell)
+      for (const mount of cell.mounts ?? []) await linkMount(cell, mount)
     },
     paths: (cell) => ({
       app: tree(cell),
@@ -225,6 +241,7 @@ function openSandbox(toolchain: Toolchain, layout: Layout, missing: string): San
       files: filesOf(cell),
       tools: Object.fromEntries(cell.tools.map((name) => [name, join(layout.tools, name)])),
       path: [...cell.tools.map((name) => programsOf(join(layout.tools, name))), toolchain.hostPath].join(delimiter),
+      mounted: (path) => join(tree(cell), relative('/app', path)),
     }),
     launch(cell, command, env) {
       checkEnv(env)
@@ -269,6 +286,30 @@ async function copyTree(cell: Cell): Promise<void> {
   const copy = await runQuietly('cp', ['-a', '--reflink=auto', `${cell.tree}/.`, view])
   if (copy.code === 0) return
   throw Object.assign(new Error('The release could not be copied.'), /No space left/.test(copy.errors) ? { code: 'ENOSPC' } : {})
+}
+
+const mountRefused = (path: string, reason: string) =>
+  new PortError('START_FAILED', `The disk cannot be mounted at ${path}: ${reason}.`, { hint: 'Create the disk with another mount path.' })
+
+/** Below /app, only directories may be on the way to a mount: a link in the release could lead anywhere. */
+async function demandMountPoint(cell: Cell, path: string): Promise<void> {
+  if (!isInside('/app', path)) return
+  const parts = relative('/app', path).split(sep)
+  for (let i = 1; i <= parts.length; i++) {
+    const found = await lstat(join(cell.tree, ...parts.slice(0, i))).catch(() => null)
+    if (found === null) return
+    if (!found.isDirectory()) throw mountRefused(path, `the release contains ${parts.slice(0, i).join('/')}, which is not a directory`)
+  }
+}
+
+/** Without a sandbox, a link in the view of the release takes the place of a mount. */
+async function linkMount(cell: Cell, { directory, path }: Mount): Promise<void> {
+  if (!isInside('/app', path) || path === '/app') throw mountRefused(path, 'without bubblewrap, only paths below /app are possible')
+  await demandMountPoint(cell, path)
+  const link = join(cell.directory, 'view', relative('/app', path))
+  await removeTree(link)
+  await mkdir(dirname(link), { recursive: true })
+  await symlink(directory, link)
 }
 
 /** bubblewrap's options for the parts of the host that are visible in cells. */

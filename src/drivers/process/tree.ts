@@ -38,6 +38,15 @@ export function findEscapingLink(root: string): string | null {
   return null
 }
 
+/** The first socket, pipe or device below `root`, or null. Makes all directories accessible to their owner. Blocks. */
+export function findSpecialFile(root: string): string | null {
+  for (const entry of walk(root)) {
+    if (entry.type === 'other') return entry.path
+    if (entry.type === 'directory' && (entry.mode & 0o700) !== 0o700) chmodSync(entry.absolute, entry.mode | 0o700)
+  }
+  return null
+}
+
 /** Makes everything readable for the owner, and removes sockets, pipes and devices. Blocks. */
 export function tidy(root: string): void {
   chmodSync(root, 0o755)

@@ -17,6 +17,8 @@ export type Exchange = {
   signal: AbortSignal
   /** Must be called when an upgraded connection has ended. Any other exchange ends with its response. */
   finish: () => void
+  /** Until when it may wait for a service whose requests are held, on the monotonic clock. Null if it has not waited. */
+  heldUntil: number | null
   /** For the record that `onRequest` gets. */
   outcome: { route: Route | null; instanceId: string | null; error: AnswerCode | null; upgraded: boolean }
 }
@@ -40,6 +42,11 @@ const answers = {
     status: 503,
     title: 'Starting',
     text: 'The router is starting and does not know this address yet. Retry in a moment.',
+  },
+  service_switching: {
+    status: 503,
+    title: 'Service switching',
+    text: 'This service is being replaced by its next release. Retry in a moment.',
   },
   router_busy: { status: 503, title: 'Too many requests', text: 'The router is handling too many requests.' },
   challenge_unavailable: {

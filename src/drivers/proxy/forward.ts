@@ -18,6 +18,8 @@ export type ForwardOptions = {
   connectTimeoutMs: number
   upstreamTimeoutMs: number
   retryMs: number
+  /** Waits until requests of the host are no longer held, then serves the request. */
+  hold(exchange: Exchange, host: string): Promise<void>
 }
 
 type InstancesRoute = Route & { target: { type: 'instances' } }
@@ -114,6 +116,7 @@ export async function forward(exchange: Exchange, first: InstancesRoute, host: s
     const current = table.find(host)
     outcome.route = current ?? route
     if (current === undefined) return answer(exchange, 'unknown_host')
+    if (current.target.type === 'held') return options.hold(exchange, host)
     if (current.target.type === 'unavailable') return answer(exchange, current.target.error)
     // The service has just become a static site. The client's next request is served from it.
     if (current.target.type === 'static') return answer(exchange, 'no_healthy_instance')

@@ -79,6 +79,7 @@ const routerReasons: Partial<Record<AnswerCode, string>> = {
   unknown_host: 'the router does not know the service',
   service_stopped: 'the service is stopped',
   service_not_deployed: 'the router does not know the release yet',
+  service_switching: 'the router holds the requests of the service',
   router_starting: 'the router is starting',
   router_busy: 'the router is handling too many requests',
 }

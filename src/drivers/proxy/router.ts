@@ -52,6 +52,10 @@ export type ProxyRouterOptions = {
   retryMs?: number
   /** How long a request waits for the first table before it gets 503. */
   holdMs?: number
+  /** How long a request waits while the requests of its service are held, before it gets 503 `service_switching`. */
+  switchHoldMs?: number
+  /** Maximum number of requests that wait for that. Further ones get the 503 at once. Their bodies are not read. */
+  maxHeld?: number
   /** Maximum time from a client's first byte to the end of its headers. */
   headersTimeoutMs?: number
   /** Maximum time of a TLS handshake, and number of them at a time. */
@@ -69,6 +73,7 @@ const quietMs = 200
 /** `listen` throws Node's error for any failure other than a port in use, such as EACCES. */
 export function createProxyRouter(options: ProxyRouterOptions): Router {
   const { maxInFlight = 5_000, maxUrlLength = 8_192, headersTimeoutMs = 20_000, holdMs = 2_000, onRequest } = options
+  const { switchHoldMs = 30_000, maxHeld = 1_000 } = options
   const { handshakeTimeoutMs = 10_000, maxHandshakes = 1_000, trust = () => false, tlsPort = null } = options
   const table = createTable()
   const certificates = createCertificateTable()
@@ -85,6 +90,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
       : createListener({ host: options.host, port: tlsPort, create: server({ certificates, handshakeTimeoutMs, maxHandshakes }) })
   let closing: Promise<void> | null = null
   let onActivity: (() => void) | null = null
+  let heldCount = 0
 
   const forwarding = {
     table,
@@ -95,6 +101,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 120_000,
     retryMs: options.retryMs ?? 2_000,
+    hold,
   }
 
   function accept(request: IncomingMessage, response: ServerResponse, upgrade: Exchange['upgrade']): void {
@@ -108,6 +115,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
       path: request.url ?? '/',
       signal: gone.signal,
       finish,
+      heldUntil: null,
       outcome: { route: null, instanceId: null, error: null, upgraded: false },
     }
     let finished = false
@@ -182,10 +190,30 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     exchange.outcome.route = route
     const { target } = route
     if (target.type === 'unavailable') return answer(exchange, target.error)
+    if (target.type === 'held') return hold(exchange, host)
     if (target.type === 'instances') return forward(exchange, { ...route, target }, host, forwardOptions)
     const files = route.digest === null ? null : options.upstreams.staticFiles(route.digest)
     if (files === null || route.digest === null) return answer(exchange, 'no_healthy_instance')
     return serveStatic(exchange, { ...files, digest: route.digest, singlePage: target.singlePage })
+  }
+
+  async function hold(exchange: Exchange, host: string): Promise<void> {
+    exchange.heldUntil ??= performance.now() + switchHoldMs
+    const giveUp = () => answer(exchange, 'service_switching', { 'Retry-After': '5' })
+    if (heldCount >= maxHeld) return giveUp()
+    heldCount += 1
+    try {
+      while (table.find(host)?.target.type === 'held') {
+        const leftMs = exchange.heldUntil - performance.now()
+        if (leftMs <= 0) return giveUp()
+        await table.changed(leftMs, exchange.signal)
+        if (exchange.signal.aborted) return
+      }
+    } finally {
+      heldCount -= 1
+    }
+    const route = table.find(host)
+    return route === undefined ? answer(exchange, 'unknown_host') : serve(exchange, host, route, forwarding)
   }
 
   const listens = (listener: Listener): boolean => listener.server !== null && closing === null

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   type InstanceState,
+  isReplaced,
   planInstances,
   restartDelayMs,
   type ServiceState,
@@ -19,6 +20,8 @@ const service = (change: Partial<ServiceState> = {}): ServiceState => ({
   wanted: 1,
   liveDeploymentId: 'live',
   activeDeploymentId: null,
+  standsAside: false,
+  isExclusive: false,
   ...change,
 })
 
@@ -47,6 +50,8 @@ const anyService: fc.Arbitrary<ServiceState> = fc
     wanted: fc.integer({ min: 0, max: 8 }),
     liveDeploymentId: fc.constantFrom('live', 'live', null),
     activeDeploymentId: fc.constantFrom(null, 'active'),
+    standsAside: fc.constant(false),
+    isExclusive: fc.constant(false),
   } as const)
   .map(({ spare, ...rest }) => ({ ...rest, maxInstances: rest.minInstances + spare }) as ServiceState)
 
@@ -93,6 +98,11 @@ function tick(wanted: ServiceState, instances: InstanceState[]): InstanceState[]
   ]
 }
 
+const isOfActive =
+  ({ activeDeploymentId }: ServiceState) =>
+  ({ deploymentId }: InstanceState) =>
+    deploymentId === activeDeploymentId
+
 const servingOf = (wanted: ServiceState, instances: InstanceState[]) =>
   instances.filter(
     (one) => one.deploymentId === wanted.liveDeploymentId && one.status === 'RUNNING' && one.observed === 'running' && !one.draining,
@@ -110,6 +120,31 @@ describe('planInstances', () => {
         for (const one of owned)
           expect(one).toMatchObject({ deploymentId: 'live', generation: wanted.generation, status: 'RUNNING', draining: false })
         expect(statusOf(wanted, instances)).toBe(wanted.desiredState === 'RUNNING' && wanted.liveDeploymentId ? 'RUNNING' : 'STOPPED')
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('never has two instances of an exclusive service started, and reaches the desired state', () => {
+    const exclusive = anyService.chain((one) =>
+      fc.boolean().map((aside): ServiceState => {
+        const standsAside = aside && one.activeDeploymentId !== null
+        return { ...one, minInstances: 1, maxInstances: 1, isExclusive: true, standsAside }
+      }),
+    )
+    fc.assert(
+      fc.property(exclusive, fc.array(anyInstance, { maxLength: 4 }), (wanted, begin) => {
+        let instances = begin
+        for (let round = 0; round < 25; round++) {
+          const starts = planInstances(wanted, instances).filter(({ type }) => type === 'start' || type === 'add')
+          expect(starts.length).toBeLessThanOrEqual(1)
+          for (const start of starts) expect(instances.filter(({ id }) => !('id' in start) || id !== start.id)).toEqual([])
+          instances = tick(wanted, instances)
+        }
+        const [own, others] = [instances.filter(isOfActive(wanted)), instances.filter((one) => !isOfActive(wanted)(one))]
+        if (own.length === 0) expect(others).toHaveLength(wantedInstances(wanted))
+        if (own.length === 0) expect(isReplaced(wanted, others)).toBe(!wanted.standsAside)
+        if (wanted.standsAside) expect(others).toEqual([])
       }),
       { numRuns: 1_000 },
     )

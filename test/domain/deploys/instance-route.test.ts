@@ -18,6 +18,7 @@ const row = (change: Partial<Row> = {}): Row => ({
   digest: 'sha256:1',
   singlePage: false,
   switching: false,
+  held: false,
   instanceIds: ['one'],
   ...change,
 })
@@ -39,6 +40,13 @@ describe('routeOf', () => {
     ['was stopped and is being switched', { desiredState: 'STOPPED', switching: true }, { type: 'instances', instanceIds: ['one'] }],
     ['is static', { kind: 'STATIC_SITE', instanceIds: [] }, { type: 'static', singlePage: false }],
     ['is a single-page static site', { kind: 'STATIC_SITE', singlePage: true }, { type: 'static', singlePage: true }],
+    ['waits for its next instance', { held: true, instanceIds: [] }, { type: 'held' }],
+    ['still has an instance while requests are to be held', { held: true }, { type: 'instances', instanceIds: ['one'] }],
+    [
+      'was stopped while requests were held',
+      { held: true, instanceIds: [], desiredState: 'STOPPED' },
+      { type: 'unavailable', error: 'service_stopped' },
+    ],
     ['has no healthy instance', { instanceIds: [] }, { type: 'instances', instanceIds: [] }],
   ])('returns the target of a service that %s', (_what, change, target) => {
     expect(routeOf(row(change), 'localhost').target).toEqual(target)

@@ -81,6 +81,10 @@ export const updateWebService = defineCommand({
     }
     const wanted = { name: input.name, slug: input.slug, kind: input.kind, ...(await settingColumns(work, target.id, input, target)) }
     if (!changes(target, wanted)) return { webService: target }
+    const isOne = wanted.maxInstances === 1 && input.kind !== 'STATIC_SITE'
+    if (!isOne && (await holdsFor(work, target.id, 'needsOneInstance'))) {
+      throw webServiceErrors.one_instance_only({ field: input.kind === 'STATIC_SITE' ? 'kind' : 'maxInstances' })
+    }
     const webService = (await row<WebService>(
       work.tx,
       sql`update web_service set ${assignments(wanted)}, version = version + 1 where id = ${target.id}::uuid returning *`,
@@ -214,6 +218,12 @@ export async function setDesiredState(work: Work, id: string, desiredState: Desi
     work.tx,
     sql`update web_service set desired_state = ${desiredState}::desired_state, version = version + 1 where id = ${id}::uuid returning *`,
   ))!
+}
+
+/** Replaces the instances of a service, without a restart that its users asked for. */
+export async function replaceInstances(work: Work, id: string): Promise<void> {
+  work.wake('instances')
+  await run(work.tx, sql`update web_service set generation = generation + 1 where id = ${id}::uuid`)
 }
 
 async function demandLive(work: Work, service: WebService): Promise<void> {

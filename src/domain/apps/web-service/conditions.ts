@@ -8,6 +8,8 @@ export type ServiceConditions = {
   isLive?: Sql
   /** A deployment in progress or in the queue will start the service. */
   willStart?: Sql
+  /** The service runs one instance at most, and cannot become a static site. */
+  needsOneInstance?: Sql
   /** The kind of the service must not change. */
   isKindInUse?: Sql
   /** The row of the deleted service must not be removed yet. */

@@ -30,13 +30,14 @@ import { reactions } from './reactions.ts'
 export {
   createWebService,
   deleteWebService,
+  replaceInstances,
   restartWebService,
   setDesiredState,
   startWebService,
   stopWebService,
   updateWebService,
 } from './commands.ts'
-export { type ServiceConditions, serviceConditions } from './conditions.ts'
+export { holdsFor, type ServiceConditions, serviceConditions } from './conditions.ts'
 export {
   webServiceCreated,
   webServiceDeleted,

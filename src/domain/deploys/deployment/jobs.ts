@@ -9,6 +9,7 @@ import { row, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { activeStatuses, environmentOf, noteEnvironments, unfinishedStatuses } from '../instance/index.ts'
+import { stopNew } from './aside.ts'
 import { allDeploymentEvents, deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
 import { openRun, type Run, releaseDeployment, StepFailed } from './run.ts'
@@ -26,6 +27,11 @@ const phaseHandlers: Record<DeploymentPhase, (run: Run) => Promise<'done' | 'ski
   SWITCH: switchTraffic,
 }
 
+async function putBack(run: Run): Promise<void> {
+  if (run.deployment.phase === 'SWITCH') await restoreTraffic(run)
+  await stopNew(run)
+}
+
 /** Runs a claimed deployment from its current phase to its end. */
 async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Promise<void> {
   const run = await openRun(app, deployment, signal)
@@ -33,7 +39,7 @@ async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Pr
     const rest = phases.slice(deployment.phase === null ? 0 : phases.indexOf(deployment.phase))
     for (const phase of rest) await run.step(phase, phaseHandlers[phase])
   } catch (error) {
-    await run.undo(error, restoreTraffic)
+    await run.undo(error, putBack)
   } finally {
     await run.close()
   }
@@ -44,7 +50,7 @@ async function setAside(app: App, deployment: Deployment, signal: AbortSignal): 
   const run = await openRun(app, deployment, signal)
   try {
     const message = `The last ${maxLosses} processes that ran this deployment all exited before it finished.`
-    await run.undo(new StepFailed('WORKER_LOST', message, { hint: 'See the server log for the cause.' }), restoreTraffic)
+    await run.undo(new StepFailed('WORKER_LOST', message, { hint: 'See the server log for the cause.' }), putBack)
   } finally {
     await run.close()
   }

@@ -7,6 +7,7 @@ import { countQuery, defineListing, defineTable, findQuery, listQuery, type Read
 import type { App } from '../../../platform/work.ts'
 import { pinnedSettings, serviceOf } from '../../apps/web-service/index.ts'
 import { activeStatuses, openValues, readSnapshot, unfinishedStatuses } from '../instance/index.ts'
+import { diskWarnings } from './aside.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { currentConfiguration, sizeProblem } from './configuration.ts'
 import { changesBetween, deploymentStatuses, type PlanChange, rollbackBlockers } from './model.ts'
@@ -83,7 +84,11 @@ export const planRollback = defineQuery({
           configuration.variables,
         )),
       ],
-      warnings: [...configuration.unresolved.map(({ message }) => message), ...configuration.warnings],
+      warnings: [
+        ...configuration.unresolved.map(({ message }) => message),
+        ...configuration.warnings,
+        ...(await diskWarnings(read, service)),
+      ],
     }
   },
 })
@@ -124,7 +129,7 @@ export const planDeploy = defineQuery({
         ...changesBetween(planned(read.app, current) ?? { commitHash, settings: null }, { commitHash, settings }),
         ...(await variableChanges(read, webService.organizationId, current && (await readSnapshot(read, current.id)), variables)),
       ],
-      warnings: tooLarge ? [tooLarge, ...warnings] : warnings,
+      warnings: [...(tooLarge ? [tooLarge] : []), ...warnings, ...(await diskWarnings(read, webService))],
     }
   },
 })

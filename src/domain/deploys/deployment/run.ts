@@ -54,6 +54,8 @@ export type Run = {
   log: LogWriter
   /** Aborts the current step: at its deadline, on cancellation, loss of the lease, or when the process stops. */
   signal: AbortSignal
+  /** Moves the deadline of the current step. */
+  extend(ms: number): void
   /** Maximum time of a single health check, within the deadline of the current step. */
   probeTimeoutMs(): number
   /** Whether a lost worker had already started this step. */
@@ -70,7 +72,8 @@ export type Run = {
   /** Changes the row, fenced. */
   set(work: Work, set: ReturnType<typeof sql>): Promise<Deployment>
   step(phase: DeploymentPhase, work: (run: Run) => Promise<'done' | 'skipped'>): Promise<void>
-  undo(error: unknown, restoreTraffic: (run: Run) => Promise<void>): Promise<void>
+  /** `putBack` restores what the deployment has changed so far. */
+  undo(error: unknown, putBack: (run: Run) => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
@@ -116,6 +119,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     repository: service.repositoryUrl ? { url: service.repositoryUrl, credential, sshKeyId: service.sshKeyId } : null,
     log,
     signal: lost,
+    extend: () => undefined,
     probeTimeoutMs: () => Math.max(1, Math.min(checkTimeoutMs, Math.ceil(deadlineAt - performance.now()))),
     resumed: false,
     slowestAnswerMs: 0,
@@ -138,9 +142,14 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
         return run.set(tx, sql`phase = ${phase}::deployment_phase`)
       })
       const deadline = new AbortController()
-      const limitMs = deadlineOf(app, phase, run.deployment.settings === null ? null : run.settings())
-      deadlineAt = performance.now() + limitMs
-      const timer = setTimeout(() => deadline.abort(new DeadlineExceeded()), limitMs)
+      let timer: NodeJS.Timeout | undefined
+      deadlineAt = performance.now()
+      run.extend = (ms) => {
+        deadlineAt += ms
+        clearTimeout(timer)
+        timer = setTimeout(() => deadline.abort(new DeadlineExceeded()), Math.ceil(deadlineAt - performance.now()))
+      }
+      run.extend(deadlineOf(app, phase, run.deployment.settings === null ? null : run.settings()))
       run.signal = AbortSignal.any([lost, cancelled.signal, deadline.signal])
       try {
         const result = await work(run)
@@ -157,7 +166,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       }
     },
 
-    async undo(error, restoreTraffic) {
+    async undo(error, putBack) {
       const look = () =>
         row<{ status: DeploymentStatus; leaseEpoch: number; deleted: boolean }>(
           db,
@@ -170,7 +179,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       if (!now || !ours || lost.aborted || outageOf(error) === 'database') return release()
       const phase = run.deployment.phase ?? 'PREPARE'
       const failure = now.status === 'CANCELLING' ? null : failureOf(app, error, phase)
-      if (phase === 'SWITCH') await restoreTraffic(run)
+      await putBack(run)
       await logEnd(phase, failure)
       const deleted: Failure = { code: 'SERVICE_DELETED', message: 'The service was deleted.', hint: null, exitCode: null }
       const told = failure ?? (now.deleted ? deleted : null)

@@ -5,6 +5,7 @@ import type { Work } from '../../../platform/work.ts'
 import { openDeployKey } from '../../access/ssh-key/index.ts'
 import { serviceOf } from '../../apps/web-service/index.ts'
 import { addInstances, instancesOf, kindOf, recordRelease, runtimePort, type SourceWriter, startInstance } from '../instance/index.ts'
+import { demandDiskSpace, stopFormerForDisks } from './aside.ts'
 import { currentConfiguration, restoredConfiguration, saveConfiguration } from './configuration.ts'
 import { type PinnedCommit, type RepositoryRef, sourcePort } from './ports.ts'
 import { type Run, StepFailed } from './run.ts'
@@ -15,6 +16,7 @@ type StepResult = 'done' | 'skipped'
 /** Pins the settings, the commit and the variables. */
 export async function prepare(run: Run): Promise<StepResult> {
   const { app, deployment, log, signal } = run
+  await demandDiskSpace(run)
   if (deployment.kind === 'ROLLBACK') {
     await log.say(`Rolling back to release ${deployment.releaseDigest} of commit ${deployment.commitHash}.`)
     await takeSnapshot(run, (work) => run.set(work, sql`phase = phase`))
@@ -167,11 +169,12 @@ export async function runReleaseCommand(run: Run): Promise<StepResult> {
   return 'done'
 }
 
-/** Starts as many instances as the service currently has, at least its minimum. They get no requests yet. */
+/** Starts as many instances as the service currently has, at least its minimum. They get no requests yet. Only one can have a disk. */
 export async function start(run: Run): Promise<StepResult> {
   const { app, deployment, log } = run
   const settings = run.settings()
   if (settings.kind === 'STATIC_SITE') return 'skipped'
+  await stopFormerForDisks(run)
   const { wanted } = (await row<{ wanted: number }>(
     app.db,
     sql`select least(greatest(rt.wanted, s.min_instances), s.max_instances) as wanted

@@ -27,6 +27,11 @@ END $$;`,
     'UPDATE',
     '(OLD.slug, OLD.kind, OLD.desired_state) IS DISTINCT FROM (NEW.slug, NEW.kind, NEW.desired_state)',
   ),
-  routeChange('service_runtime', 'web_service_id', 'UPDATE', 'OLD.routed_deployment_id IS DISTINCT FROM NEW.routed_deployment_id'),
+  routeChange(
+    'service_runtime',
+    'web_service_id',
+    'UPDATE',
+    '(OLD.routed_deployment_id, OLD.held_since) IS DISTINCT FROM (NEW.routed_deployment_id, NEW.held_since)',
+  ),
   routeChange('instance', 'web_service_id', 'UPDATE', '(OLD.routed, OLD.draining_since) IS DISTINCT FROM (NEW.routed, NEW.draining_since)'),
 ]

@@ -4,6 +4,7 @@ import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { pinnedSettings, type ServiceSettings } from '../../apps/web-service/index.ts'
+import { type DiskMount, mountsOf } from '../disk/index.ts'
 import { kindOf } from './kind.ts'
 import { runtimePort } from './ports.ts'
 import { environmentOf, readSnapshot } from './snapshot.ts'
@@ -24,6 +25,8 @@ export type LaunchFacts = {
   /** For the release command and instances. */
   env: Record<string, string>
   buildEnv: Record<string, string>
+  /** For instances only. */
+  disks: DiskMount[]
 }
 
 type FactsRow = {
@@ -59,6 +62,7 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
     releaseCommand: settings.releaseCommand ?? facts.releaseCommand,
     env: environmentOf(snapshot, 'runTime'),
     buildEnv: environmentOf(snapshot, 'buildTime'),
+    disks: await mountsOf(tx, facts.webServiceId),
   }
 }
 
@@ -87,6 +91,7 @@ export async function startInstance(app: App, instanceId: string, facts: LaunchF
     kind: facts.settings.kind === 'WORKER' ? 'worker' : 'web',
     startCommand: facts.startCommand ?? '',
     env: facts.env,
+    disks: facts.disks,
     ...(await kindOf(app, facts.settings.kind)?.launch(app, facts)),
   })
   await run(app.db, sql`update instance set started_at = app_now() where id = ${instanceId}::uuid`)

@@ -13,6 +13,10 @@ export type ServiceState = {
   liveDeploymentId: string | null
   /** A running deployment manages its own instances until it is live or has ended. */
   activeDeploymentId: string | null
+  /** Whether the active deployment needs all other instances to be stopped. */
+  standsAside: boolean
+  /** Whether instances have something that only one of them can have: a disk. The next one starts when no other one is left. */
+  isExclusive: boolean
 }
 
 export type InstanceState = Pick<Instance, 'id' | 'deploymentId' | 'generation' | 'status' | 'routed'> & {
@@ -35,7 +39,7 @@ export type Action =
   | { type: 'remove'; id: string }
 
 export const wantedInstances = (service: ServiceState): number =>
-  service.desiredState !== 'RUNNING' || service.liveDeploymentId === null || service.kind === 'STATIC_SITE'
+  service.desiredState !== 'RUNNING' || service.liveDeploymentId === null || service.kind === 'STATIC_SITE' || service.standsAside
     ? 0
     : Math.min(Math.max(service.wanted, service.minInstances), service.maxInstances)
 
@@ -53,18 +57,22 @@ export function planInstances(service: ServiceState, instances: readonly Instanc
   const healthy = current.filter((instance) => instance.status === 'RUNNING' && instance.observed === 'running')
   // Instances of the live release from an earlier generation serve requests until enough new ones are healthy.
   const replaced = former.filter(
-    (instance) => instance.deploymentId !== service.liveDeploymentId || wanted === 0 || healthy.length >= wanted,
+    (instance) => instance.deploymentId !== service.liveDeploymentId || wanted === 0 || healthy.length >= wanted || service.isExclusive,
   )
   const surplus = current
     .toSorted((a, b) => Number(a.status === 'RUNNING') - Number(b.status === 'RUNNING') || (a.id < b.id ? 1 : -1))
     .slice(0, Math.max(0, current.length - wanted))
   const kept = current.filter((instance) => !surplus.includes(instance))
+  const isAlone = (id: string | null) => !service.isExclusive || instances.every((instance) => instance.id === id)
+  const added = isAlone(null) ? wanted - kept.length : 0
 
   return [
     ...leaving.flatMap(removalStep),
     ...[...replaced, ...surplus].map((instance): Action => ({ type: 'drain', id: instance.id })),
-    ...[...kept, ...former.filter((instance) => !replaced.includes(instance))].flatMap(keepStep),
-    ...(kept.length < wanted ? [{ type: 'add', count: wanted - kept.length } as const] : []),
+    ...[...kept, ...former.filter((instance) => !replaced.includes(instance))]
+      .flatMap(keepStep)
+      .filter((action) => action.type !== 'start' || isAlone(action.id)),
+    ...(added > 0 ? [{ type: 'add', count: added } as const] : []),
   ]
 }
 
@@ -92,10 +100,23 @@ export function statusOf(service: ServiceState, instances: readonly InstanceStat
   if (service.desiredState !== 'RUNNING' || service.liveDeploymentId === null) return owned.length > 0 ? 'STOPPING' : 'STOPPED'
   if (service.kind === 'STATIC_SITE') return 'RUNNING'
   const healthy = owned.filter((instance) => instance.status === 'RUNNING' && instance.observed === 'running' && !instance.draining).length
+  if (service.standsAside) return healthy > 0 ? 'RUNNING' : 'STARTING'
   if (healthy >= wanted) return 'RUNNING'
   if (healthy > 0) return 'DEGRADED'
   // Also while it restarts, so that the status of a service in a crash loop does not alternate.
   return owned.some((instance) => instance.crashes > 0 && instance.status !== 'STOPPING' && !instance.draining) ? 'CRASHED' : 'STARTING'
+}
+
+/**
+ * Whether requests need not wait any more for the instance that replaces the former one: it takes them, or it has crashed, or none is
+ * wanted.
+ */
+export function isReplaced(service: ServiceState, instances: readonly InstanceState[]): boolean {
+  if (service.standsAside) return false
+  const current = instances.filter(
+    ({ deploymentId, generation, draining }) => deploymentId === service.liveDeploymentId && generation === service.generation && !draining,
+  )
+  return wantedInstances(service) === 0 || current.some(({ status, crashes }) => status === 'RUNNING' || crashes > 0)
 }
 
 /** Delay before a crashed instance is restarted. Doubles with each consecutive crash, up to five minutes. */

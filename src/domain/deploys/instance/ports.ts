@@ -5,6 +5,7 @@
  */
 import { definePort } from '../../../platform/port.ts'
 import type { Capacity, Usage } from '../../../platform/usage.ts'
+import type { DiskMount, DiskStore } from '../disk/ports.ts'
 import type { OutputSink } from '../log/ports.ts'
 
 /** Writes the source tree of a pinned commit into a directory that the driver chooses. Throws PortError<SourceFailureCode>. */
@@ -118,8 +119,10 @@ export type StartRequest = {
   /** A `worker` gets no port and is not reachable. */
   kind: 'web' | 'worker'
   startCommand: string
-  /** Run-time variables. The driver adds PORT and HOST, which take precedence. */
+  /** Run-time variables. The driver adds PORT, HOST and the variables of the disks, which take precedence. */
   env: Record<string, string>
+  /** If another instance has one of them, the start fails with START_FAILED. */
+  disks: readonly DiskMount[]
   files?: PrivateFiles
   /** Whether the instance has a second port (`Upstreams.addressOf`), which its files name. */
   secondPort?: boolean
@@ -189,7 +192,7 @@ export interface Upstreams {
 }
 
 /** Where releases are built and instances run. Every call is idempotent by the ids in its arguments. */
-export interface Runtime extends Upstreams {
+export interface Runtime extends Upstreams, DiskStore {
   /** Isolation of builds and instances, as the driver names it, such as `bubblewrap`. `none` means that they are not isolated. */
   readonly sandbox: string
   /** Why builds and instances are not isolated. Null if they are. */
@@ -250,6 +253,8 @@ export type Route = {
     | { type: 'instances'; instanceIds: string[] }
     /** `singlePage`: unknown paths without a file extension serve the index page. */
     | { type: 'static'; singlePage: boolean }
+    /** Requests wait for another target. */
+    | { type: 'held' }
     /** 503 `service_stopped` or `service_not_deployed`. */
     | { type: 'unavailable'; error: 'service_stopped' | 'service_not_deployed' }
 }

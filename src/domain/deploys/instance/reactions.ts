@@ -3,6 +3,7 @@ import { onEvent, type Reaction } from '../../../platform/events.ts'
 import {
   webServiceCreated,
   webServiceDeleted,
+  webServiceRestarted,
   webServiceStarted,
   webServiceStopped,
   webServiceUpdated,
@@ -10,6 +11,7 @@ import {
 import { envVarChanged } from '../../configuration/env-var/index.ts'
 import { secretUpdated } from '../../configuration/secret/index.ts'
 import { secretBindingCreated } from '../../configuration/secret-binding/index.ts'
+import { holdForReplacement } from './aside.ts'
 import { secrecyTopic } from './redaction.ts'
 
 /** Creates the runtime row of a new service, so that every service has a status. */
@@ -30,4 +32,9 @@ const updateRoutes = onEvent(
 /** Updates the redactors, because a variable of a running deployment may have become secret. */
 const wakeRedactors = onEvent([envVarChanged, secretUpdated, secretBindingCreated], async (work) => work.wake(secrecyTopic))
 
-export const reactions: Reaction[] = [createRuntime, updateRoutes, wakeRedactors]
+/** Requests wait while the only instance of a service is restarted. */
+const holdForRestart = onEvent(webServiceRestarted, async (work, { subjectId }) => {
+  await holdForReplacement(work, subjectId)
+})
+
+export const reactions: Reaction[] = [createRuntime, updateRoutes, wakeRedactors, holdForRestart]

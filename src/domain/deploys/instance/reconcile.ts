@@ -14,12 +14,13 @@ import { encodeId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
+import { liftHold } from './aside.ts'
 import { environmentOf, noteEnvironments } from './environment-change.ts'
 import { webServiceCrashed, webServiceRecovered } from './events.ts'
 import { checkHealth } from './health.ts'
 import { kindOf } from './kind.ts'
 import { addInstances, launchFacts, startInstance } from './launch.ts'
-import { type Action, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
+import { type Action, isReplaced, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
 import { logForService, resetOutput, storeOutput, watchOutput } from './output.ts'
 import { type Observation, runtimePort } from './ports.ts'
 import { isResting, isSteady, noRest, type Rest, restOf } from './rest.ts'
@@ -114,6 +115,7 @@ async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[]
   const states = instances.map((instance) => stateOf(instance, observed.get(instance.id), watched.has(instance.id)))
   await reportStatus(app, service, statusOf(service, states))
   await scale(app, service, instances)
+  if (service.heldSince !== null && isReplaced(service, states)) await liftHold(app, service.id, service.heldSince)
   const memory = memoryOf(app)
   for (const action of planInstances(service, states)) {
     if (action.type === 'add') {

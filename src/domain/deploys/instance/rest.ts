@@ -41,6 +41,7 @@ export async function isResting(app: App, { until, isWoken, instanceIds }: Rest)
 export const isSteady = (service: ServiceRow, instances: readonly InstanceRow[], states: readonly InstanceState[]): boolean =>
   service.status === statusOf(service, states) &&
   service.activeDeploymentId === null &&
+  service.heldSince === null &&
   service.quietTooLong === null &&
   planInstances(service, states).length === 0 &&
   instances.every(({ status, drainingSince, startedAt }) => status === 'RUNNING' && drainingSince === null && startedAt !== null) &&

@@ -24,6 +24,8 @@ type RouteRow = {
   singlePage: boolean
   /** Whether traffic is switching: the new target applies even if the service was stopped. */
   switching: boolean
+  /** Whether requests wait if there is no instance. */
+  held: boolean
   instanceIds: string[]
 }
 
@@ -165,6 +167,7 @@ async function readRoutes(app: App, since: string | null): Promise<Read> {
     sql`select s.id, s.slug, coalesce(d.settings->>'kind', s.kind::text) as kind, s.desired_state, d.id as deployment_id, d.release_digest as digest,
                coalesce((d.settings->>'singlePage')::boolean, false) as single_page,
                coalesce(d.status in ${activeStatuses.list} and not d.leaves_stopped, false) as switching,
+               rt.held_since is not null as held,
                coalesce((select array_agg(i.id::text order by i.id) from instance i where i.web_service_id = s.id and i.routed), '{}') as instance_ids
         from web_service s join service_runtime rt on rt.web_service_id = s.id left join deployment d on d.id = rt.routed_deployment_id
         where s.kind <> 'WORKER' and s.desired_state <> 'DELETED' ${since === null ? empty : sql`and s.id = any(${ids}::uuid[])`}`,
@@ -182,6 +185,7 @@ export function routeOf(service: RouteRow, domain: string, rules: readonly PathR
   if (service.desiredState === 'STOPPED' && !service.switching)
     return { ...nothing, target: { type: 'unavailable', error: 'service_stopped' } }
   if (service.kind === 'STATIC_SITE') return { ...live, target: { type: 'static', singlePage: service.singlePage } }
+  if (service.held && service.instanceIds.length === 0) return { ...live, target: { type: 'held' } }
   return { ...live, ...(rules.length > 0 ? { rules } : {}), target: { type: 'instances', instanceIds: service.instanceIds } }
 }
 

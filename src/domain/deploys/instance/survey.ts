@@ -3,6 +3,7 @@ import type { Instance, RuntimeStatus, WebServiceKind } from '../../../generated
 import { rows, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import type { ExtraSettings } from '../../apps/web-service/index.ts'
+import { hasDisk } from '../disk/index.ts'
 import { activeStatuses } from './deployment-status.ts'
 import type { InstanceState, ServiceState } from './model.ts'
 import { type Observation, runtimePort } from './ports.ts'
@@ -19,6 +20,7 @@ export type ServiceRow = Omit<ServiceState, 'kind'> & {
   healthCheckPath: string | null
   healthTimeoutMs: number
   quietTooLong: boolean | null
+  heldSince: Date | null
   extra: ExtraSettings | null
 }
 
@@ -41,7 +43,8 @@ export const readServices = (app: App): Promise<ServiceRow[]> =>
           union select web_service_id from instance)
         select s.id, s.organization_id, s.project_id, s.name, s.slug, coalesce(live.settings->>'kind', s.kind::text) as kind, s.desired_state, s.generation, s.min_instances, s.max_instances,
                s.shutdown_grace_ms, s.health_timeout_ms, live.settings->>'healthCheckPath' as health_check_path, live.settings->'extra' as extra,
-               live.id as live_deployment_id, active.id as active_deployment_id, rt.status, rt.wanted,
+               live.id as live_deployment_id, active.id as active_deployment_id, rt.status, rt.wanted, rt.held_since,
+               coalesce(rt.aside_for_id = active.id, false) as stands_aside, ${hasDisk} as is_exclusive,
                rt.quiet_since < app_now() - ${app.settings.SCALE_QUIET_MS} * interval '1 millisecond' as quiet_too_long
         from candidate c join web_service s on s.id = c.web_service_id join service_runtime rt on rt.web_service_id = s.id
         left join deployment live on live.web_service_id = s.id and live.status = 'LIVE'

@@ -1,0 +1,158 @@
+/** Persistent disks: their data outlives instances, one instance has a disk at a time, and nothing reaches outside of it. */
+import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import type { DiskMount } from '../../src/domain/deploys/disk/ports.ts'
+import { openChild } from './process-peer.ts'
+import { buildRequest, fileSource, hostPath, modes, openRuntime, outputOf, quiet, startCommand, startRequest } from './process-support.ts'
+
+const mount = (mountPath: string, wishes: Partial<DiskMount> = {}): DiskMount => ({
+  ...{ diskId: randomUUID(), mountPath, variable: 'QUAYSIDE_DISK_DATA', readOnly: false },
+  ...wishes,
+})
+
+const wait = 'sleep 1000'
+const refused = (code: string) => expect.objectContaining({ code })
+
+describe.each(modes)('a disk with sandbox %s', (sandbox) => {
+  it('is mounted below /app, outlives its instances, and is in one instance at a time', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const disks = [mount('/app/up/loads')]
+    const [{ diskId }] = disks as [DiskMount]
+    // The path that the variable names and the one below the working directory are the same disk.
+    expect(await outputOf(runtime, 'echo kept > "$QUAYSIDE_DISK_DATA/file" && cat up/loads/file', { disks })).toBe('kept\n')
+    const instanceId = await startCommand(runtime, `ln -s / up/loads/out; ls -a up/loads; ${wait}`, { disks })
+    await expect(startCommand(runtime, wait, { disks })).rejects.toThrow('The disk is in use by another instance.')
+    await expect(runtime.removeDisk(diskId)).rejects.toEqual(refused('DISK_IN_USE'))
+    await expect(runtime.writeDisk(diskId, Readable.from([]))).rejects.toThrow()
+
+    const measured = await runtime.measureDisks([diskId, randomUUID()])
+    expect([...measured.keys()]).toEqual([diskId])
+    expect(measured.get(diskId)).toBeGreaterThan(4_000)
+
+    await runtime.stop(instanceId, { graceMs: 0 })
+    await runtime.forget(instanceId)
+    await runtime.sweep()
+    await runtime.removeService(randomUUID())
+    expect(await outputOf(runtime, 'cat up/loads/file', { disks })).toBe('kept\n')
+
+    const copy = [mount('/app/copy')]
+    await runtime.writeDisk(copy[0]!.diskId, await runtime.readDisk(diskId))
+    await expect(runtime.writeDisk(copy[0]!.diskId, await runtime.readDisk(diskId))).rejects.toEqual(refused('DISK_NOT_EMPTY'))
+    expect(await outputOf(runtime, 'cat copy/file; readlink copy/out; stat -c %U copy/file | grep -cv UNKNOWN', { disks: copy })).toBe(
+      'kept\n/\n1\n',
+    )
+
+    await runtime.removeDisk(diskId)
+    await runtime.removeDisk(diskId)
+    expect(await runtime.measureDisks([diskId])).toEqual(new Map())
+  })
+
+  it('refuses a release that has a file or a link at the mount path', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(
+      buildRequest(fileSource({ 'up/loads': 'a file' }), { startCommand: wait, buildCommand: 'ln -s up link' }),
+      quiet(),
+    )
+    for (const path of ['/app/up/loads', '/app/up/loads/deep', '/app/link', '/app/link/deep'])
+      await expect(runtime.start(startRequest(release, { disks: [mount(path)] }))).rejects.toThrow('which is not a directory')
+  })
+})
+
+describe('a disk in bubblewrap', () => {
+  it('is mounted outside /app, also read-only, and its links lead to what the instance sees', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox: 'bwrap' })
+    const disks = [mount('/var/data/shop')]
+    expect(
+      await outputOf(runtime, 'ln -s / /var/data/shop/root && echo 1 > /var/data/shop/file; echo "$QUAYSIDE_DISK_DATA"', { disks }),
+    ).toBe('/var/data/shop\n')
+    const probes = [
+      `cat /var/data/shop/root${dataDir}/router.key`,
+      'ls /var/data/shop/root/root',
+      'ls /var/data/shop/..',
+      'cat /var/data/shop/file',
+    ]
+    expect(
+      await outputOf(runtime, `(${probes.join('; ')}; ls /var/data/shop/root${dataDir}; echo 2 > /var/data/shop/file) 2>/dev/null`, {
+        disks,
+      }),
+    ).toBe('shop\n1\n')
+    expect(
+      await outputOf(runtime, 'cat /var/data/shop/file; (echo 3 > /var/data/shop/file) 2>/dev/null', {
+        disks: [{ ...disks[0]!, readOnly: true }],
+      }),
+    ).toBe('2\n')
+    expect(await outputOf(runtime, 'cat /var/data/shop/file', { disks })).toBe('2\n')
+    await expect(startCommand(runtime, wait, { disks: [mount('/usr/share/data')] })).rejects.toThrow('is a directory of the system')
+  })
+
+  it('is in one instance, whichever of two processes start instances with it', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox: 'bwrap' })
+    const child = openChild()
+    await child.order({ open: { dataDir, sandbox: 'bwrap', hostPath } })
+    const release = await runtime.build(buildRequest(fileSource({ file: '' }), { startCommand: wait }), quiet())
+    const disks = [mount('/data')]
+    for (let round = 0; round < 3; round++) {
+      const requests = [startRequest(release, { disks }), startRequest(release, { disks })] as const
+      const outcomes = await Promise.allSettled([runtime.start(requests[0]), child.order({ start: requests[1] })])
+      expect(outcomes.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(1)
+      const states = await runtime.observe(requests.map(({ instanceId }) => instanceId))
+      expect(states.filter(({ state }) => state === 'running')).toHaveLength(outcomes.filter(({ status }) => status === 'fulfilled').length)
+      for (const { instanceId } of requests) await runtime.forget(instanceId)
+    }
+    // A process that was killed while it started an instance does not keep the disk.
+    const last = startRequest(release, { disks })
+    await child.order({ start: last })
+    await child.kill()
+    await expect(runtime.start(startRequest(release, { disks }))).rejects.toThrow('in use')
+    await runtime.stop(last.instanceId, { graceMs: 0 })
+    await runtime.start(startRequest(release, { disks }))
+  })
+})
+
+it('without a sandbox, a disk outside /app fails the start and says why', async () => {
+  const { runtime } = await openRuntime({ sandbox: 'none' })
+  await expect(startCommand(runtime, wait, { disks: [mount('/data')] })).rejects.toThrow(
+    'The disk cannot be mounted at /data: without bubblewrap, only paths below /app are possible.',
+  )
+})
+
+describe('an archive for a disk', () => {
+  it('writes nothing outside the disk, and is refused whole if it is damaged or contains a pipe', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox: 'none' })
+    const directory = mkdtempSync(join(tmpdir(), 'quayside-archive-'))
+    onTestFinished(() => rmSync(directory, { recursive: true }))
+    const tar = (...args: string[]) => Readable.from([execFileSync('tar', ['-C', join(directory, 'in'), '-P', '-cf', '-', ...args])])
+    mkdirSync(join(directory, 'in/real'), { recursive: true })
+    writeFileSync(join(directory, 'in/real/planted'), 'planted')
+    symlinkSync(directory, join(directory, 'in/link'))
+    // The link leads to a directory of the host; the next member would be written through it.
+    const through = tar('link', '--transform=s,^real,link,', 'real/planted')
+    await runtime.writeDisk('through', through).catch((error) => expect(error).toEqual(refused('ARCHIVE_REJECTED')))
+    const above = tar('--transform=s,^real,../../../../escaped,', 'real/planted')
+    await expect(runtime.writeDisk('above', above)).rejects.toEqual(refused('ARCHIVE_REJECTED'))
+    const absolute = tar(`--transform=s,^real,${directory}/absolute,`, 'real/planted')
+    await runtime.writeDisk('absolute', absolute)
+    expect(readdirSync(directory)).toEqual(['in'])
+    expect(readdirSync(dataDir)).not.toContain('escaped')
+
+    execFileSync('mkfifo', [join(directory, 'in/pipe')])
+    await expect(runtime.writeDisk('pipe', tar('pipe'))).rejects.toThrow('pipe in the archive is neither a file')
+    rmSync(join(directory, 'in/pipe'))
+    const whole = await buffer(tar('real'))
+    await expect(runtime.writeDisk('half', Readable.from([whole.subarray(0, 700)]))).rejects.toEqual(refused('ARCHIVE_REJECTED'))
+    const broken = new Readable({ read() {} })
+    broken.push(whole.subarray(0, 1_000))
+    setImmediate(() => broken.destroy(new Error('the store is away')))
+    await expect(runtime.writeDisk('broken', broken)).rejects.toEqual(refused('ARCHIVE_REJECTED'))
+    expect(await runtime.measureDisks(['pipe', 'half', 'broken', 'above'])).toEqual(new Map())
+    expect(await buffer(await runtime.readDisk('none-yet'))).toHaveLength(10_240)
+    expect(await readFile(join(dataDir, 'disks/absolute/data', directory, 'absolute/planted'), 'utf8')).toBe('planted')
+  })
+})
