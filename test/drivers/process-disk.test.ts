@@ -54,6 +54,31 @@ describe.each(modes)('a disk with sandbox %s', (sandbox) => {
     expect(await runtime.measureDisks([diskId])).toEqual(new Map())
   })
 
+  it('is in a release command, which has it alone, and is as it was after its snapshot is restored', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const disks = [mount('/app/files')]
+    const [{ diskId }] = disks as [DiskMount]
+    const release = await runtime.build(buildRequest(fileSource({ file: '' }), { startCommand: wait }), quiet())
+    const place = { serviceId: randomUUID(), deploymentId: randomUUID() }
+    const command = (text: string) =>
+      runtime.runReleaseCommand({ ...place, digest: release.digest, command: text, env: {}, disks }, quiet())
+    await command('mkdir files/a && echo 1 > files/a/one && ln -s / files/out && echo "$QUAYSIDE_DISK_DATA" | grep -q files')
+    await runtime.snapshotDisk(diskId, 'before')
+    await runtime.snapshotDisk(diskId, 'before')
+    await command('rm -r files/a && echo 2 > files/two')
+    expect(await runtime.restoreDisk(diskId, 'before')).toBe(true)
+    expect(await runtime.restoreDisk(diskId, 'before')).toBe(false)
+    await command('[ "$(cat files/a/one)" = 1 ] && [ -L files/out ] && [ ! -e files/two ]')
+    await runtime.snapshotDisk(diskId, 'before')
+    await runtime.removeDiskSnapshot(diskId, 'before')
+    expect(await runtime.restoreDisk(diskId, 'before')).toBe(false)
+
+    const instanceId = await startCommand(runtime, wait, { disks })
+    for (const use of [() => command('true'), () => runtime.snapshotDisk(diskId, 'late'), () => runtime.restoreDisk(diskId, 'late')])
+      await expect(use()).rejects.toEqual(refused('DISK_IN_USE'))
+    await runtime.stop(instanceId, { graceMs: 0 })
+  })
+
   it('refuses a release that has a file or a link at the mount path', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(

@@ -19,7 +19,7 @@ import { createPersistentDisks } from './persistent-disk.ts'
 import { withFiles } from './private-file.ts'
 import { createReleases } from './release.ts'
 import { runToEnd } from './run.ts'
-import { type Cell, createSandbox } from './sandbox.ts'
+import { type Cell, createSandbox, type Mount } from './sandbox.ts'
 import { readSpool } from './spool.ts'
 import { createTools } from './tool.ts'
 import { sweepWorkspaces, withWorkspace } from './workspace.ts'
@@ -69,16 +69,20 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     if (release === null) throw new PortError('ARTIFACT_MISSING', 'The release is no longer stored.')
     const used = release.tools ?? []
     if (!(await tools.has(used))) throw new PortError('ARTIFACT_MISSING', 'The runtime that the release was built for is no longer stored.')
-    const exitCode = await withWorkspace(layout, fileName(request.deploymentId), async (directory) => {
-      const bare: Cell = {
-        ...{ name: directory.slice(directory.lastIndexOf('/') + 1), directory, tree: releases.tree(request.digest) },
-        ...{ access: 'view', workingDirectory: release.workingDirectory, tools: used, cache: null, lifetime: 'bound' },
-      }
-      const { cell, env } = withFiles(sandbox, bare, request.files)
-      await sandbox.prepare(cell)
-      const base = { ...runEnv(sandbox.paths(cell), release.workingDirectory, used), ...request.env, ...env }
-      return await runToEnd(sandbox, cell, request.command, base, io)
-    })
+    const inCell = (mounts: Mount[]) =>
+      withWorkspace(layout, fileName(request.deploymentId), async (directory) => {
+        const bare: Cell = {
+          ...{ name: directory.slice(directory.lastIndexOf('/') + 1), directory, tree: releases.tree(request.digest), mounts },
+          ...{ access: 'view', workingDirectory: release.workingDirectory, tools: used, cache: null, lifetime: 'bound' },
+        }
+        const { cell, env: ofFiles } = withFiles(sandbox, bare, request.files)
+        await sandbox.prepare(cell)
+        const paths = sandbox.paths(cell)
+        const env = { ...runEnv(paths, release.workingDirectory, used), ...request.env, ...ofFiles }
+        for (const { variable, mountPath } of request.disks ?? []) env[variable] = paths.mounted(mountPath)
+        return runToEnd(sandbox, cell, request.command, env, io)
+      })
+    const exitCode = await disks.use(request.disks ?? [], inCell)
     if (exitCode === 0) return
     throw new PortError('RELEASE_COMMAND_FAILED', `The release command exited with code ${exitCode}.`, { exitCode })
   }
@@ -123,5 +127,8 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     removeDisk: disks.removeDisk,
     readDisk: disks.readDisk,
     writeDisk: disks.writeDisk,
+    snapshotDisk: disks.snapshotDisk,
+    restoreDisk: disks.restoreDisk,
+    removeDiskSnapshot: disks.removeDiskSnapshot,
   }
 }

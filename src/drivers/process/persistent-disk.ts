@@ -8,12 +8,13 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { DiskFailureCode, DiskStore } from '../../domain/deploys/disk/ports.ts'
+import type { DiskFailureCode, DiskMount, DiskStore } from '../../domain/deploys/disk/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { isAlive, markOf, type ProcessMark } from '../../platform/process-mark.ts'
 import { createWhole } from '../../platform/whole-file.ts'
 import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { fileName, type Layout } from './layout.ts'
+import type { Mount } from './sandbox.ts'
 import { inThread } from './thread.ts'
 import { isErrno } from './tree.ts'
 import { discard, withWorkspace } from './workspace.ts'
@@ -24,6 +25,8 @@ export type Holder = { instanceId: string; run: number } | { process: ProcessMar
 export type PersistentDisks = DiskStore & {
   /** Gives a disk to the run of an instance. Creates it if it does not exist. Returns its directory. Throws PortError DISK_IN_USE. */
   hold(diskId: string, run: { instanceId: string; run: number }): Promise<string>
+  /** Has disks for as long as `work` runs, or this process. Creates those that do not exist. Throws PortError DISK_IN_USE. */
+  use<T>(disks: readonly DiskMount[], work: (mounts: Mount[]) => Promise<T>): Promise<T>
 }
 
 export type PersistentDiskParts = {
@@ -80,10 +83,50 @@ export function createPersistentDisks({ layout, quotas, isRunning }: PersistentD
     }
   }
 
+  /** Has a disk for as long as `work` runs. */
+  async function whileHeld<T>(diskId: string, work: () => Promise<T>): Promise<T> {
+    await takeOrCreate(diskId, { process: markOf(process.pid) })
+    try {
+      return await work()
+    } finally {
+      await release(directoryOf(diskId))
+    }
+  }
+
+  const snapshotOf = (diskId: string, snapshotId: string) => join(directoryOf(diskId), `snapshot-${fileName(snapshotId)}`)
+  const partOf = (snapshot: string) => `${snapshot}.part`
+
+  async function use<T>([disk, ...others]: readonly DiskMount[], work: (mounts: Mount[]) => Promise<T>): Promise<T> {
+    if (disk === undefined) return work([])
+    const mount: Mount = { directory: dataOf(disk.diskId), path: disk.mountPath, readOnly: disk.readOnly }
+    return whileHeld(disk.diskId, () => use(others, (mounts) => work([mount, ...mounts])))
+  }
+
   return {
     async hold(diskId, run) {
       await takeOrCreate(diskId, run)
       return dataOf(diskId)
+    },
+    use,
+    async snapshotDisk(diskId, snapshotId) {
+      const snapshot = snapshotOf(diskId, snapshotId)
+      await whileHeld(diskId, async () => {
+        for (const path of [partOf(snapshot), snapshot]) await discard(layout, path)
+        await namingFullDisk(() => linkTree(dataOf(diskId), partOf(snapshot)))
+        await rename(partOf(snapshot), snapshot)
+      })
+    },
+    restoreDisk: (diskId, snapshotId) =>
+      whileHeld(diskId, async () => {
+        const snapshot = snapshotOf(diskId, snapshotId)
+        if (!existsSync(snapshot)) return false
+        await discard(layout, dataOf(diskId))
+        await rename(snapshot, dataOf(diskId))
+        return true
+      }),
+    async removeDiskSnapshot(diskId, snapshotId) {
+      const snapshot = snapshotOf(diskId, snapshotId)
+      for (const path of [snapshot, partOf(snapshot)]) await discard(layout, path)
     },
     async measureDisks(diskIds) {
       const existing = new Set(await readdir(layout.disks))
@@ -119,15 +162,9 @@ export function createPersistentDisks({ layout, quotas, isRunning }: PersistentD
         await namingFullDisk(() => extract(archive, content))
         const special = await inThread('specialFile', content, { output: () => undefined, signal: new AbortController().signal })
         if (special !== null) throw failed('ARCHIVE_REJECTED', `${special} in the archive is neither a file nor a directory nor a link.`)
-        await takeOrCreate(diskId, { process: markOf(process.pid) })
-        try {
-          await rename(content, dataOf(diskId))
-        } catch (error) {
-          if (isErrno(error, 'ENOTEMPTY', 'EEXIST')) throw failed('DISK_NOT_EMPTY', 'The disk already contains data.', error)
-          throw error
-        } finally {
-          await release(directoryOf(diskId))
-        }
+        await whileHeld(diskId, () => rename(content, dataOf(diskId))).catch((error) => {
+          throw isErrno(error, 'ENOTEMPTY', 'EEXIST') ? failed('DISK_NOT_EMPTY', 'The disk already contains data.', error) : error
+        })
       })
     },
   }
@@ -163,6 +200,19 @@ function parseHolder(text: string): Holder {
 
 /** Infinity for a name that is not that of a holder. */
 const numberOf = (name: string): number => Number(/^holder-(\d+)$/.exec(name)?.[1] ?? Number.POSITIVE_INFINITY)
+
+/** Copies directories, and links files. */
+async function linkTree(from: string, to: string): Promise<void> {
+  const child = spawn('cp', ['-al', '--', from, to], { stdio: ['ignore', 'ignore', 'pipe'], env: programs })
+  const problem = lastOf(child.stderr)
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', resolve)
+  })
+  if (code === 0) return
+  if (/No space left|quota exceeded/i.test(problem())) throw Object.assign(new Error('The disk is full.'), { code: 'ENOSPC' })
+  throw new Error(`The snapshot of the disk failed. ${problem()}`)
+}
 
 function printed([file = '', ...args]: string[]): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -34,6 +34,19 @@ export interface DiskStore {
    * ARCHIVE_REJECTED.
    */
   writeDisk(diskId: string, archive: Readable): Promise<void>
+  /**
+   * Keeps the present files of a disk under an ID, until it is removed, and replaces what has that ID. Files are not copied, so that a snapshot
+   * takes no space, and shows what is changed within a file later; it does not show what is added, replaced or removed. Interrupted, it can be
+   * repeated. Throws DISK_IN_USE while an instance has the disk.
+   */
+  snapshotDisk(diskId: string, snapshotId: string): Promise<void>
+  /**
+   * Replaces the content of a disk with a snapshot, which no longer exists afterwards. Returns false, without a change, if there is none.
+   * Interrupted, it can be repeated. Throws DISK_IN_USE.
+   */
+  restoreDisk(diskId: string, snapshotId: string): Promise<boolean>
+  /** Removes a snapshot, if it exists. */
+  removeDiskSnapshot(diskId: string, snapshotId: string): Promise<void>
 }
 
 export const diskStore = definePort<DiskStore>('disk store')

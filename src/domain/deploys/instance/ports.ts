@@ -109,6 +109,8 @@ export type ReleaseCommandRequest = {
   command: string
   env: Record<string, string>
   files?: PrivateFiles
+  /** Throws DISK_IN_USE if an instance has one of them, which cannot start meanwhile either. */
+  disks?: readonly DiskMount[]
 }
 
 export type StartRequest = {
