@@ -18,6 +18,7 @@ import { countDeployments, deploymentListing, findDeployment, listDeployments, p
 import { reactions } from './reactions.ts'
 import { sweepLeftovers } from './sweep.ts'
 
+export { stopFormer } from './aside.ts'
 export {
   type DeploymentOverview,
   deploymentOverviews,
@@ -46,11 +47,13 @@ export {
 } from './commands.ts'
 export { type EnvironmentOverview, environmentOverviews } from './environment-overview.ts'
 export { deploymentEvents } from './events.ts'
-export { phases } from './model.ts'
+export { type KindRelease, kindReleases } from './kind-release.ts'
+export { type Failure, phases } from './model.ts'
 export { type ServiceOverview, serviceOverviews } from './overview.ts'
 export { sourcePort } from './ports.ts'
 export type { DeployPlan, EnvironmentStatus, RollbackPlan } from './queries.ts'
 export { listDeployments, planDeploy, planRollback } from './queries.ts'
+export { type Run, StepFailed } from './run.ts'
 export { repinExtra } from './settings.ts'
 export { LostDeployment } from './transition.ts'
 

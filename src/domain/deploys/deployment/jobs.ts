@@ -11,9 +11,10 @@ import { type App, transact } from '../../../platform/work.ts'
 import { activeStatuses, environmentOf, noteEnvironments, unfinishedStatuses } from '../instance/index.ts'
 import { stopNew } from './aside.ts'
 import { allDeploymentEvents, deploymentEvents } from './events.ts'
-import { phases } from './model.ts'
+import { type KindRelease, kindReleaseOf } from './kind-release.ts'
+import { type Failure, phases } from './model.ts'
 import { openRun, type Run, releaseDeployment, StepFailed } from './run.ts'
-import { build, prepare, runReleaseCommand, start } from './steps.ts'
+import { build, prepare, release, start } from './steps.ts'
 import { restoreTraffic, switchTraffic } from './switch.ts'
 import { publishDeploymentEvent } from './transition.ts'
 import { verify } from './verify.ts'
@@ -21,21 +22,27 @@ import { verify } from './verify.ts'
 const phaseHandlers: Record<DeploymentPhase, (run: Run) => Promise<'done' | 'skipped'>> = {
   PREPARE: prepare,
   BUILD: build,
-  RELEASE: runReleaseCommand,
+  RELEASE: release,
   START: start,
   VERIFY: verify,
   SWITCH: switchTraffic,
 }
 
-async function putBack(run: Run): Promise<void> {
+async function putBack(run: Run, failure: Failure | null): Promise<void> {
   if (run.deployment.phase === 'SWITCH') await restoreTraffic(run)
   await stopNew(run)
+  await kindReleaseOfRun(run)?.undo(run, failure)
 }
+
+/** Null before PREPARE has pinned the kind. */
+const kindReleaseOfRun = (run: Run): KindRelease | null =>
+  run.deployment.settings === null ? null : kindReleaseOf(run.app, run.settings().kind)
 
 /** Runs a claimed deployment from its current phase to its end. */
 async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Promise<void> {
   const run = await openRun(app, deployment, signal)
   try {
+    if (deployment.phase !== null) await kindReleaseOfRun(run)?.resume(run)
     const rest = phases.slice(deployment.phase === null ? 0 : phases.indexOf(deployment.phase))
     for (const phase of rest) await run.step(phase, phaseHandlers[phase])
   } catch (error) {

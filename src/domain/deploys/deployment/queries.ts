@@ -10,6 +10,7 @@ import { activeStatuses, openValues, readSnapshot, unfinishedStatuses } from '..
 import { diskWarnings } from './aside.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { currentConfiguration, sizeProblem } from './configuration.ts'
+import { kindReleaseOf } from './kind-release.ts'
 import { changesBetween, deploymentStatuses, type PlanChange, rollbackBlockers } from './model.ts'
 import { currentSettings } from './settings.ts'
 import { variableChanges } from './variable-change.ts'
@@ -88,6 +89,7 @@ export const planRollback = defineQuery({
         ...configuration.unresolved.map(({ message }) => message),
         ...configuration.warnings,
         ...(await diskWarnings(read, service)),
+        ...((await kindReleaseOf(read.app, service.kind)?.warnings(read, service, target)) ?? []),
       ],
     }
   },
@@ -129,7 +131,12 @@ export const planDeploy = defineQuery({
         ...changesBetween(planned(read.app, current) ?? { commitHash, settings: null }, { commitHash, settings }),
         ...(await variableChanges(read, webService.organizationId, current && (await readSnapshot(read, current.id)), variables)),
       ],
-      warnings: [...(tooLarge ? [tooLarge] : []), ...warnings, ...(await diskWarnings(read, webService))],
+      warnings: [
+        ...(tooLarge ? [tooLarge] : []),
+        ...warnings,
+        ...(await diskWarnings(read, webService)),
+        ...((await kindReleaseOf(read.app, webService.kind)?.warnings(read, webService, null)) ?? []),
+      ],
     }
   },
 })

@@ -72,8 +72,8 @@ export type Run = {
   /** Changes the row, fenced. */
   set(work: Work, set: ReturnType<typeof sql>): Promise<Deployment>
   step(phase: DeploymentPhase, work: (run: Run) => Promise<'done' | 'skipped'>): Promise<void>
-  /** `putBack` restores what the deployment has changed so far. */
-  undo(error: unknown, putBack: (run: Run) => Promise<void>): Promise<void>
+  /** `putBack` restores what the deployment has changed so far. `failure`: null for a cancelled deployment. */
+  undo(error: unknown, putBack: (run: Run, failure: Failure | null) => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
@@ -179,7 +179,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       if (!now || !ours || lost.aborted || outageOf(error) === 'database') return release()
       const phase = run.deployment.phase ?? 'PREPARE'
       const failure = now.status === 'CANCELLING' ? null : failureOf(app, error, phase)
-      await putBack(run)
+      await putBack(run, failure)
       await logEnd(phase, failure)
       const deleted: Failure = { code: 'SERVICE_DELETED', message: 'The service was deleted.', hint: null, exitCode: null }
       const told = failure ?? (now.deleted ? deleted : null)

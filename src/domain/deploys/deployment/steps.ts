@@ -7,6 +7,7 @@ import { serviceOf } from '../../apps/web-service/index.ts'
 import { addInstances, instancesOf, kindOf, recordRelease, runtimePort, type SourceWriter, startInstance } from '../instance/index.ts'
 import { demandDiskSpace, stopFormerForDisks } from './aside.ts'
 import { currentConfiguration, restoredConfiguration, saveConfiguration } from './configuration.ts'
+import { kindReleaseOf } from './kind-release.ts'
 import { type PinnedCommit, type RepositoryRef, sourcePort } from './ports.ts'
 import { type Run, StepFailed } from './run.ts'
 import { currentSettings } from './settings.ts'
@@ -143,8 +144,14 @@ async function pinKind(run: Run, work: Parameters<Parameters<Run['write']>[0]>[0
   return run.set(work, sql`release_digest = ${digest}, settings = ${JSON.stringify(pinned)}::json`)
 }
 
+/** Runs the release command, or what the kind of the service does instead. */
+export async function release(run: Run): Promise<StepResult> {
+  const ofKind = kindReleaseOf(run.app, run.settings().kind)
+  return ofKind ? ofKind.run(run) : runReleaseCommand(run)
+}
+
 /** Runs the release command once. It may not be repeatable, so the command of a lost worker is never run again. */
-export async function runReleaseCommand(run: Run): Promise<StepResult> {
+async function runReleaseCommand(run: Run): Promise<StepResult> {
   const facts = await run.facts()
   const { releaseCommand } = facts
   if (!releaseCommand) return 'skipped'
