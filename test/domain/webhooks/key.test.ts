@@ -130,3 +130,39 @@ it('the migration sets the organization of existing keys and deletes lanes of de
     await database.drop()
   }
 })
+
+describe('a secret that is a text', () => {
+  const text = 'größer als 8'
+
+  it('signs with its UTF-8 bytes, at creation and after a rotation, and is not returned', async () => {
+    const { webhookEndpoint, secret } = await create({ secretText: text })
+    expect(secret).toBeNull()
+    expect(webhookEndpoint).toMatchObject({ keyType: 'HMAC', publicKey: null })
+    const keys = async () => (await recipientOf(world.app, webhookEndpoint.id)).keys.map(({ key }) => key.export().toString())
+    expect(await keys()).toEqual([text])
+    await rotate(webhookEndpoint.id, { secretText: 'whsec_another', graceMs: 60_000 })
+    expect(await keys()).toEqual(['whsec_another', text])
+  })
+
+  it('is the secret of one endpoint only, also in its other form', async () => {
+    const long = 'x'.repeat(32)
+    await create({ secretText: long })
+    expect(await refusal(create({ secretText: long }))).toMatchObject(inUse)
+    expect(await refusal(create({ secret: `whsec_${Buffer.from(long).toString('base64')}` }))).toMatchObject(inUse)
+  })
+
+  it.each([
+    [{ secretText: 'seven77' }, '8 to 256 bytes'],
+    [{ secretText: 'x'.repeat(257) }, '8 to 256 bytes'],
+    [{ secretText: 'ü'.repeat(129) }, '8 to 256 bytes'],
+    [{ secretText: '' }, '8 to 256 bytes'],
+    [{ secretText: text, secret: own }, 'must not be combined'],
+    [{ secretText: text, keyType: 'ED25519' }, 'must not be combined'],
+  ])('%j is refused', async (input, reason) => {
+    expect(await refusal(create(input))).toMatchObject({
+      code: 'invalid_input',
+      field: 'secretText',
+      message: expect.stringContaining(reason),
+    })
+  })
+})

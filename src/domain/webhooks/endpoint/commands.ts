@@ -28,6 +28,7 @@ export const createWebhookEndpoint = defineCommand({
   input: settingsInput.extend({
     url: urlSchema,
     secret: z.string().nullish(),
+    secretText: z.string().nullish(),
     keyType: z.enum(keyTypes).nullish(),
     disabled: z.boolean().nullish(),
   }),
@@ -40,6 +41,7 @@ export const createWebhookEndpoint = defineCommand({
 type NewEndpoint = EndpointInput & {
   url: string
   secret?: string | null | undefined
+  secretText?: string | null | undefined
   keyType?: (typeof keyTypes)[number] | null | undefined
   disabled?: boolean | null | undefined
 }
@@ -51,7 +53,7 @@ export async function addEndpoint(work: Work, input: NewEndpoint, urlProblem: st
   const { organizationId } = work.caller
   demandPatterns(work.app.domain.eventTypes, input.eventTypes ?? [], 'eventTypes')
   checkVersion(work, input.schemaVersion, input.eventTypes)
-  const key = signingKeyFrom(input)
+  const key = signingKeyFrom(work.app, input)
   const projectId = await resolveProjectId(work, input.projectId ?? null)
   if (urlProblem) throw invalidUrl(urlProblem)
   checkSelection(work, { ...input, eventTypes: input.eventTypes ?? [] }, projectId, viewRights(work))

@@ -158,6 +158,9 @@ const settingInputs = (t: InputBuilder) => ({
   }),
 })
 
+const secretTextDescription =
+  'Instead of `secret`: a text of 8 to 256 bytes whose UTF-8 bytes are the signing secret, for receivers that take the secret as a text. It is not returned.'
+
 mutation(createWebhookEndpoint, {
   input: (t) => ({
     url: t.string({
@@ -169,6 +172,7 @@ mutation(createWebhookEndpoint, {
       description:
         'Signing secret: `whsec_` followed by 24 to 64 bytes in base64, or `whsk_` followed by an Ed25519 private key in base64. Must differ from the secrets of other endpoints. When omitted, Quayside generates one.',
     }),
+    secretText: t.string({ description: `${secretTextDescription} Must differ from the secrets of other endpoints.` }),
     keyType: t.field({
       type: WebhookKeyType,
       description: 'Algorithm to sign with. Defaults to the algorithm of `secret` or, without one, to `HMAC`.',
@@ -180,7 +184,8 @@ mutation(createWebhookEndpoint, {
     webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The created endpoint.', resolve: (result) => result.webhookEndpoint }),
     secret: t.string({
       nullable: true,
-      description: 'Signing secret, returned only once. Null when a request is repeated with the same idempotency key, and with `ED25519`.',
+      description:
+        'Signing secret, returned only once. Null when a request is repeated with the same idempotency key, with `secretText` and with `ED25519`.',
       resolve: (result) => result.secret,
     }),
   }),
@@ -202,13 +207,14 @@ mutation(rotateWebhookSecret, {
       description:
         'New signing secret, in the format of `CreateWebhookEndpointInput.secret`. Must differ from the secrets of all endpoints. When omitted, Quayside generates one.',
     }),
+    secretText: t.string({ description: `${secretTextDescription} Must differ from the secrets of all endpoints.` }),
   }),
   payload: (t) => ({
     webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The updated endpoint.', resolve: (result) => result.webhookEndpoint }),
     secret: t.string({
       nullable: true,
       description:
-        'New signing secret, returned only once. Null when a request is repeated with the same idempotency key, and with `ED25519`.',
+        'New signing secret, returned only once. Null when a request is repeated with the same idempotency key, with `secretText` and with `ED25519`.',
       resolve: (result) => result.secret,
     }),
     publicKey: t.string({

@@ -3,21 +3,38 @@ import type { WebhookEndpoint, WebhookKeyType } from '../../../generated/prisma/
 import { assignments, row, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { newId } from '../../../platform/id.ts'
-import type { Work } from '../../../platform/work.ts'
+import type { App, Work } from '../../../platform/work.ts'
 import { keyIdentity } from './model.ts'
-import { generateEd25519Secret, generateSecret, parseSecret, publicKeyOf, SecretFormatError, type SigningKey } from './signature.ts'
+import { dispatcherPort } from './ports.ts'
+import {
+  generateEd25519Secret,
+  generateSecret,
+  parseSecret,
+  publicKeyOf,
+  SecretFormatError,
+  type SigningKey,
+  secretOfText,
+  symmetricBytes,
+} from './signature.ts'
 
 export type NewKey = {
   id: string
   secret: string
   keyType: WebhookKeyType
   publicKey: string | null
-  /** Secret that the API returns once. Null with Ed25519, whose private key is never returned. */
+  /** Secret that the API returns once. Null for a text of the caller, and with Ed25519, whose private key is never returned. */
   secretToReturn: string | null
 }
 
+/** `secretText`: a text whose UTF-8 bytes are the key. */
+type WantedKey = { secret?: string | null | undefined; secretText?: string | null | undefined; keyType?: WebhookKeyType | null | undefined }
+
 /** The key that the caller provides, or a generated one. Throws `invalid_input` for a malformed secret. */
-export function signingKeyFrom({ secret, keyType }: { secret?: string | null; keyType?: WebhookKeyType | null }): NewKey {
+export function signingKeyFrom(app: App, { secret, secretText, keyType }: WantedKey): NewKey {
+  if (secretText !== undefined && secretText !== null) {
+    if (secret || keyType === 'ED25519') throw invalidText('must not be combined with secret or the key type ED25519')
+    return keyOfText(app, secretText)
+  }
   const text = secret ?? (keyType === 'ED25519' ? generateEd25519Secret() : generateSecret())
   const key = readSecret(text)
   const found: WebhookKeyType = key.version === 'v1a' ? 'ED25519' : 'HMAC'
@@ -25,6 +42,17 @@ export function signingKeyFrom({ secret, keyType }: { secret?: string | null; ke
   return { id: newId(), secret: text, keyType: found, publicKey: publicKeyOf(key), secretToReturn: found === 'HMAC' ? text : null }
 }
 
+/** Bytes of a text. A server that delivers in place of Quayside takes secrets of Standard Webhooks only. */
+const textBytes = { least: 8, most: 256 }
+
+function keyOfText(app: App, text: string): NewKey {
+  const { least, most } = dispatcherPort.isProvided(app) ? symmetricBytes : textBytes
+  const bytes = Buffer.byteLength(text)
+  if (bytes < least || bytes > most) throw invalidText(`must be ${least} to ${most} bytes long in UTF-8`)
+  return { id: newId(), secret: secretOfText(text), keyType: 'HMAC', publicKey: null, secretToReturn: null }
+}
+
+const invalidText = (text: string) => errors.invalid_input({ field: 'secretText', text: `secretText: ${text}` })
 const invalidSecret = (text: string) => errors.invalid_input({ field: 'secret', text: `secret: ${text}` })
 
 function readSecret(text: string): SigningKey {

@@ -5,7 +5,7 @@ import { countQuery, defineListing, findQuery, listQuery, sliceQuery } from '../
 import type { App } from '../../../platform/work.ts'
 import { webhookEndpointCreated } from './events.ts'
 import { headersIdentity, keyIdentity } from './model.ts'
-import { parseSecret, type SigningKey } from './signature.ts'
+import { parseStoredSecret, type SigningKey } from './signature.ts'
 
 export const webhookEndpointListing = defineListing({
   type: 'WebhookEndpoint',
@@ -100,7 +100,7 @@ export async function findRecipients(app: App, ids: readonly string[]): Promise<
     const known = recipients.get(endpoint.id)
     if (known && 'unreadable' in known) continue
     try {
-      const key = parseSecret(await app.keyring.open(app.db, organizationId, keyIdentity(keyId), sealed))
+      const key = parseStoredSecret(await app.keyring.open(app.db, organizationId, keyIdentity(keyId), sealed))
       if (known) known.keys.push(key)
       else
         recipients.set(endpoint.id, {

@@ -28,11 +28,12 @@ export const rotateWebhookSecret = defineCommand({
       .nullish(),
     keyType: z.enum(keyTypes).nullish(),
     secret: z.string().nullish(),
+    secretText: z.string().nullish(),
   }),
   emits: [webhookEndpointUpdated],
   once: ['secret'],
-  async run(work, { graceMs, keyType, secret }, target: WebhookEndpoint) {
-    const key = signingKeyFrom({ secret, keyType: keyType ?? (secret ? null : target.keyType) })
+  async run(work, { graceMs, keyType, secret, secretText }, target: WebhookEndpoint) {
+    const key = signingKeyFrom(work.app, { secret, secretText, keyType: keyType ?? (secret || secretText ? null : target.keyType) })
     // Before the former keys expire, so that none of them is accepted as the new key, even with graceMs 0.
     await insertKey(work, target.id, key)
     await expireFormerKeys(work, target.id, key.id, graceMs ?? defaultGraceMs)

@@ -38,13 +38,23 @@ export function generateEd25519Secret(): string {
 export const publicKeyOf = ({ version, key }: SigningKey): string | null =>
   version === 'v1a' ? PUBLIC_PREFIX + rawPublicKey(key).toString('base64') : null
 
+/** The secret whose key is the UTF-8 bytes of a text, for contracts in which a secret is a text. */
+export const secretOfText = (text: string): string => HMAC_PREFIX + Buffer.from(text, 'utf8').toString('base64')
+
+/** Number of bytes that Standard Webhooks allows for a symmetric secret. */
+export const symmetricBytes = { least: 24, most: 64 }
+
 /** Parses `whsec_` (24 to 64 bytes) or `whsk_` (Ed25519: seed and public key, 64 bytes). Throws a SecretFormatError. */
 export function parseSecret(text: string): SigningKey {
-  if (text.startsWith(HMAC_PREFIX)) {
-    const bytes = decodeBase64(text.slice(HMAC_PREFIX.length))
-    if (bytes.length < 24 || bytes.length > 64) throw new SecretFormatError('The secret must be 24 to 64 bytes long.')
-    return { version: 'v1', key: createSecretKey(bytes) }
-  }
+  const key = parseStoredSecret(text)
+  const bytes = key.version === 'v1' ? key.key.symmetricKeySize! : symmetricBytes.least
+  if (bytes < symmetricBytes.least || bytes > symmetricBytes.most) throw new SecretFormatError('The secret must be 24 to 64 bytes long.')
+  return key
+}
+
+/** The same for a secret that may be that of a text, and then have any number of bytes. */
+export function parseStoredSecret(text: string): SigningKey {
+  if (text.startsWith(HMAC_PREFIX)) return { version: 'v1', key: createSecretKey(decodeBase64(text.slice(HMAC_PREFIX.length))) }
   if (text.startsWith(ED25519_PREFIX)) return { version: 'v1a', key: ed25519Key(decodeBase64(text.slice(ED25519_PREFIX.length))) }
   throw new SecretFormatError(`The secret must begin with ${HMAC_PREFIX} or ${ED25519_PREFIX}.`)
 }
