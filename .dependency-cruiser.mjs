@@ -21,6 +21,7 @@ export const floors = {
     'audit-log',
     'operation',
     'organization-deletion',
+    'installation',
   ],
   apps: ['server', 'plan', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],

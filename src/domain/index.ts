@@ -6,6 +6,7 @@ import type { Concept } from '../platform/concept.ts'
 import { foundation } from '../platform/foundation.ts'
 import { apiKey } from './access/api-key/index.ts'
 import { auditLog } from './access/audit-log/index.ts'
+import { installation } from './access/installation/index.ts'
 import { invitation } from './access/invitation/index.ts'
 import { mail } from './access/mail/index.ts'
 import { member } from './access/member/index.ts'
@@ -69,6 +70,7 @@ export const concepts: readonly Concept[] = [
   auditLog,
   operation,
   organizationDeletion,
+  installation,
   server,
   plan,
   project,

@@ -30,7 +30,15 @@ export type Permission =
   | 'reveal:secrets'
   | 'send:email'
   | 'call:odoo'
+  | typeof administration
 
+/**
+ * Permission of the administrators of the installation, while they are signed in. It is none of those that roles and keys have, so nobody can
+ * grant it to others, and what requires it acts in no organization.
+ */
+export const administration = 'administer:installation' as const
+
+/** Permissions within an organization, which roles and keys can have. */
 export const permissions: Permission[] = [
   ...resources.flatMap((resource): Permission[] => [`view:${resource}`, `manage:${resource}`, `delete:${resource}`]),
   'deploy:web_services',

@@ -5,13 +5,13 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
-import { type Caller, type Permission, principalOf } from './access.ts'
+import { administration, type Caller, type Permission, principalOf } from './access.ts'
 import { type AuditTarget, writeAudit } from './audit.ts'
 import { recordRefusal } from './audit-refusal.ts'
 import { type Sql, sql, type Tx } from './db/index.ts'
 import { errors } from './errors.ts'
 import type { EventDefinition } from './events.ts'
-import { decodeId, type IdType } from './id.ts'
+import { decodeId, type IdType, nilId } from './id.ts'
 import { claimIdempotencyKey } from './idempotency.ts'
 import { absent, constraintOf, describeIssue, reasonOf } from './wording.ts'
 import { type App, transact, type Work } from './work.ts'
@@ -32,7 +32,10 @@ export type Target = { id: string; version?: number }
 export type Command<Input, Row extends Target | null, Result extends object, Prepared = any> = {
   name: string
   description: string
-  /** Null: every authenticated caller may run it, such as a command on one's own account. */
+  /**
+   * Null: every authenticated caller may run it, such as a command on one's own account. What requires the permission of administrators acts in
+   * no organization, and is audited in the log of the installation.
+   */
   permission: Permission | null
   ids: IdPaths
   /** The type of the target or, if the command has none, of the row that it creates, for the audit entry. */
@@ -115,6 +118,20 @@ export function demand(caller: Caller, permission: Permission): void {
   if (!caller.permissions.has(permission)) throw errors.forbidden({ details: { permission } })
 }
 
+/** The request, by a caller who has the permission. That of administrators is used in no organization. Throws `forbidden`. */
+function permitted(request: Request, permission: Permission | null): Request {
+  if (permission === null) return request
+  demand(request.caller, permission)
+  return permission === administration ? { ...request, caller: asAdministrator(request.caller) } : request
+}
+
+const asAdministrator = (caller: Caller): Caller => ({
+  ...caller,
+  organizationId: nilId,
+  permissions: new Set([administration]),
+  projectIds: null,
+})
+
 /** The id of the user who is signed in. Throws `forbidden` for other callers, such as API keys: they don't act on accounts. */
 export function demandPerson({ subject, userId }: Caller): string {
   if (subject.type !== 'user' || userId === null) throw errors.forbidden({ text: 'Only a signed-in user can do this, not an API key.' })
@@ -176,14 +193,14 @@ export async function execute<Input, Row extends Target | null, Result extends o
 }
 
 async function perform<Input, Row extends Target | null, Result extends object>(
-  request: Request,
+  asked: Request,
   command: Command<Input, Row, Result>,
   rawInput: CommandInput,
 ): Promise<Result> {
-  if (request.app.domain.commands.get(command.name) !== command) throw new Error(`no concept declares the command ${command.name}`)
+  if (asked.app.domain.commands.get(command.name) !== command) throw new Error(`no concept declares the command ${command.name}`)
   const { idempotencyKey, ifVersion, ...rest } = rawInput
   const input = decodeIds(rest, command.ids)
-  if (command.permission !== null) demand(request.caller, command.permission)
+  const request = permitted(asked, command.permission)
   demandText({ idempotencyKey })
   if (command.act) {
     const idempotency = idempotencyKey ? { key: idempotencyKey, input: rawInput } : null
@@ -278,9 +295,9 @@ export async function ask<Input, Result>(
 ): Promise<Result> {
   if (request.app.domain.queries.get(query.name) !== query) throw new Error(`no concept declares the query ${query.name}`)
   try {
-    if (query.permission !== null) demand(request.caller, query.permission)
+    const { app, caller, requestId } = permitted(request, query.permission)
     const input = parseInput(query.input, decodeIds(rawInput, query.ids))
-    return await query.run({ app: request.app, caller: request.caller, tx: request.app.db, requestId: request.requestId, columns }, input)
+    return await query.run({ app, caller, tx: app.db, requestId, columns }, input)
   } catch (error) {
     await recordRefusal(request, query, rawInput, error)
     throw error

@@ -310,11 +310,14 @@ export const ownPageQuery = <Row>(listing: Listing<Row, Record<never, never>>): 
     },
   })
 
-/** The length of a listing, as a query: `projectCount`. */
-export const countQuery = <Row, Filters extends FilterShape>(listing: Listing<Row, Filters>): Query<FilterOf<Filters>, number> =>
+/** The length of a listing, as a query: `projectCount`, or another name. */
+export const countQuery = <Row, Filters extends FilterShape>(
+  listing: Listing<Row, Filters>,
+  name = `${lower(listing.type)}Count`,
+): Query<FilterOf<Filters>, number> =>
   defineQuery({
     ...common(listing),
-    name: `${lower(listing.type)}Count`,
+    name,
     description: `Number of ${listing.noun}s visible to the caller.`,
     input: listing.filter as unknown as z.ZodType<FilterOf<Filters>>,
     run: (read, filter) => listing.count(read, filter),

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { login, type SignedIn } from '../../src/domain/access/session/index.ts'
 import { enable, isEnabled, storeSecret } from '../../src/domain/access/totp/store.ts'
 import { systemCaller } from '../../src/platform/access.ts'
-import { row, rows, sql } from '../../src/platform/db/index.ts'
+import { row, rows, run, sql } from '../../src/platform/db/index.ts'
 import { nilId } from '../../src/platform/id.ts'
 import { transact } from '../../src/platform/work.ts'
 import { password, withPassword } from '../support/person.ts'
@@ -62,6 +62,32 @@ it('disables the one-time passwords of a user who has lost them, which is audite
   expect(await rows(world.app.db, sql`select 1 as one from audit_entry where action = 'disableTotpByOperator'`)).toHaveLength(1)
 })
 
+it('makes a user an administrator of the installation, and takes that back while another one remains', async () => {
+  const other = await withPassword(world.app, (await createTenant(world.app, 'other')).owner)
+  const administrators = async () =>
+    (await rows<{ email: string }>(world.app.db, sql`select email from user_account where is_administrator order by email`)).map(
+      (found) => found.email,
+    )
+  expect(await user('admin', email.toUpperCase())).toMatchObject({ code: 0, stderr: '' })
+  expect(await user('remove-admin', email)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('at least one') })
+  expect(await user('admin', other)).toMatchObject({ code: 0 })
+  expect(await administrators()).toEqual([email, other])
+  expect((await user('list')).stdout).toContain('other  password  administrator')
+  expect(await user('remove-admin', email)).toMatchObject({ code: 0, stderr: '' })
+  expect(await administrators()).toEqual([other])
+  await run(world.app.db, sql`update user_account set deactivated_at = app_now() where email = ${email}`)
+  expect(await user('admin', email)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('deactivated') })
+  const audited = await rows<{ action: string; targetName: string }>(
+    world.app.db,
+    sql`select action, target_name from audit_entry where organization_id = ${nilId}::uuid order by id`,
+  )
+  expect(audited).toEqual([
+    { action: 'addAdministratorByOperator', targetName: email },
+    { action: 'addAdministratorByOperator', targetName: other },
+    { action: 'removeAdministratorByOperator', targetName: email },
+  ])
+})
+
 it('says that there is no such user, and how it is used', async () => {
   expect(await user('reset-password', 'nobody@example.com')).toMatchObject({
     code: 1,
@@ -71,9 +97,15 @@ it('says that there is no such user, and how it is used', async () => {
   expect(await user('--help')).toMatchObject({ code: 0, stdout: expect.stringContaining('reset-password <email>') })
 })
 
-it.each([[[]], [['reset-password']], [['reset-password', 'a', 'b']], [['list', 'all']], [['drop']], [['--force']]])(
-  'refuses %j with exit code 2',
-  async (args) => {
-    expect(await user(...args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('npm run user') })
-  },
-)
+it.each([
+  [[]],
+  [['reset-password']],
+  [['reset-password', 'a', 'b']],
+  [['list', 'all']],
+  [['drop']],
+  [['admin']],
+  [['admin', 'a', 'b']],
+  [['--force']],
+])('refuses %j with exit code 2', async (args) => {
+  expect(await user(...args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('npm run user') })
+})

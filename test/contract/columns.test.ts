@@ -20,7 +20,7 @@ import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
 import { createExecute } from '../../src/graphql/execute/index.ts'
 import { run, sql } from '../../src/platform/db/index.ts'
 import { decodeId, type IdType } from '../../src/platform/id.ts'
-import { createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
+import { administrator, createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
 import { createEstate, createFullWorld, type Estate, ofAccount } from './estate.ts'
 import { schema } from './support.ts'
 
@@ -32,6 +32,7 @@ let estate: Estate
 beforeAll(async () => {
   world = await createFullWorld()
   tenant = await createTenant(world.app)
+  tenant.owner = administrator(tenant.owner)
   former = await createEstate(world.app, tenant)
   estate = await createEstate(world.app, tenant)
   // What the estates have not: something live, a failure, a rollback, and what belongs to one project.

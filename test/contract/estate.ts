@@ -34,7 +34,7 @@ import type { App } from '../../src/platform/work.ts'
 import { provideEngine } from '../support/database-engine.ts'
 import { provideEmail } from '../support/email.ts'
 import { provideRedisEngine } from '../support/redis-engine.ts'
-import { createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
+import { administrator, createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
 import { commands, queries } from './support.ts'
 
 /** A world with the drivers that commands and fields use. Its runtime and router implement only what the schema shows. */
@@ -88,6 +88,9 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     if (errors) throw new Error(`the estate can't be made: ${JSON.stringify(errors)}`)
     return data!
   }
+  // An entry of the audit log of the installation.
+  const self = { id: encodeId('User', tenant.owner.userId!) }
+  await operation(app, administrator(tenant.owner), 'mutation ($id: ID!) { reactivateUser(input: {id: $id}) { user { id } } }', self)
   const name = `estate ${newId()}`
   const { createProject } = await run('mutation ($name: String!) { createProject(input: {name: $name}) { project { id } } }', { name })
   const Project = createProject.project.id as string
@@ -401,7 +404,7 @@ const upper = (text: string) => text[0]!.toUpperCase() + text.slice(1)
 function typeByName(field: string, name: string): IdType | null {
   // These take the ids of several types.
   if (field === 'resourceUpdated') return 'Database'
-  if (field === 'auditLog' || field === 'exportAuditLog') return name === 'actorId' ? 'User' : 'Project'
+  if (['auditLog', 'exportAuditLog', 'adminAuditLog'].includes(field)) return name === 'actorId' ? 'User' : 'Project'
   const named = name === 'id' ? upper(field.replace(/Updated$/, '')) : upper(name.replace(/Id$/, ''))
   const known = [named, `Webhook${named}`].find(isIdType)
   return known ?? null

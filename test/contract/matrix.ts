@@ -3,12 +3,15 @@ import { permissionsOfKey } from '../../src/domain/access/api-key/index.ts'
 import { type Caller, type KeyScope, keyPermissions, type Permission, rolePermissions, type SystemRole } from '../../src/platform/access.ts'
 import type { Tenant } from '../support/tenant.ts'
 
+/** What administrators of the installation may do follows from no role, and no key has it. */
+const ofInstallation = ['administer']
+
 const governing = ['organization', 'members', 'roles', 'api_keys', 'audit_logs']
 
 const roles: Record<SystemRole, (verb: string, resource: string) => boolean> = {
-  OWNER: () => true,
-  ADMIN: (verb, resource) => !(verb === 'delete' && resource === 'organization'),
-  DEVELOPER: (verb, resource) => verb === 'view' || !governing.includes(resource),
+  OWNER: (verb) => !ofInstallation.includes(verb),
+  ADMIN: (verb, resource) => !ofInstallation.includes(verb) && !(verb === 'delete' && resource === 'organization'),
+  DEVELOPER: (verb, resource) => verb === 'view' || !(ofInstallation.includes(verb) || governing.includes(resource)),
   VIEWER: (verb) => verb === 'view',
 }
 
@@ -47,7 +50,8 @@ const kinds: Record<string, { key: Parameters<typeof permissionsOfKey>[0]; allow
   'oec_live_ro_ key': { key: { kind: 'OEC', scope: 'READ', permissions: [] }, allows: scopes.READ },
   'oec_live_rw_ key': {
     key: { kind: 'OEC', scope: 'WRITE', permissions: [] },
-    allows: (verb, resource) => verb === 'view' || !governing.includes(resource) || (verb === 'manage' && resource === 'api_keys'),
+    allows: (verb, resource) =>
+      verb === 'view' || !(ofInstallation.includes(verb) || governing.includes(resource)) || (verb === 'manage' && resource === 'api_keys'),
   },
   'ocore_k_ key': {
     key: { kind: 'OCORE', scope: 'WRITE', permissions: listed },

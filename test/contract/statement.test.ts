@@ -16,7 +16,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Caller } from '../../src/platform/access.ts'
 import { run, sql } from '../../src/platform/db/index.ts'
-import { createTenant, operation, rowBytesOf, statementsOf, type Tenant, type World } from '../support/tenant.ts'
+import { administrator, createTenant, operation, rowBytesOf, statementsOf, type Tenant, type World } from '../support/tenant.ts'
 import { createEstate, createFullWorld, ofAccount } from './estate.ts'
 import { schema } from './support.ts'
 
@@ -26,6 +26,9 @@ let tenant: Tenant
 beforeAll(async () => {
   world = await createFullWorld()
   tenant = await createTenant(world.app)
+  tenant.owner = administrator(tenant.owner)
+  // Other users.
+  for (let n = 0; n < 2; n++) await createTenant(world.app)
   for (let n = 0; n < 4; n++) await createEstate(world.app, tenant)
   // So that each member's field of projects has something to read.
   await run(world.app.db, sql`update member set projects_limited = true`)
@@ -61,7 +64,7 @@ async function costs(around: (selection: string) => string): Promise<Record<stri
 }
 
 /** Statements that a list needs before its page: the audit log looks for entries that have no position yet. */
-const before: Record<string, number> = { auditLog: 1 }
+const before: Record<string, number> = { auditLog: 1, adminAuditLog: 1 }
 
 it.each(lists.map((list) => [list.name]))(
   '%s costs one statement for its page and one for its count, each only if selected',

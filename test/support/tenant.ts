@@ -3,7 +3,7 @@ import { getOperationAST, parse, validate } from 'graphql'
 import type pg from 'pg'
 import { organizationCreated } from '../../src/domain/access/organization/index.ts'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
-import { type Caller, type KeyScope, keyPermissions, rolePermissions, type SystemRole } from '../../src/platform/access.ts'
+import { administration, type Caller, type KeyScope, keyPermissions, rolePermissions, type SystemRole } from '../../src/platform/access.ts'
 import type { Request } from '../../src/platform/command.ts'
 import type { Concept } from '../../src/platform/concept.ts'
 import { newRow, run, sql } from '../../src/platform/db/index.ts'
@@ -55,6 +55,9 @@ export async function createTenant(app: App, name = `acme-${newId()}`, role: Sys
     },
   }
 }
+
+/** The caller, as an administrator of the installation. */
+export const administrator = (caller: Caller): Caller => ({ ...caller, permissions: new Set([...caller.permissions, administration]) })
 
 /** Gives a user another system role in an organization, without waking anything. */
 export const setRole = ({ tx }: Pick<Work, 'tx'>, { organizationId, userId }: Caller, role: SystemRole): Promise<unknown> =>

@@ -54,19 +54,23 @@ const PageInfo = builder.objectRef<PageInfoShape>('PageInfo').implement({
   }),
 })
 
-/** The connection type of a node type, and the listing that it shows. */
-export type Connected<Row, Filters extends FilterShape> = { type: ObjectRef<Types, Connection<Row>>; listing: Listing<Row, Filters> }
+/** The connection type of a node type, the name of that one, and the listing that it shows. */
+export type Connected<Row, Filters extends FilterShape> = {
+  name: string
+  type: ObjectRef<Types, Connection<Row>>
+  listing: Listing<Row, Filters>
+}
 
-/** Makes the connection and edge types of a node type. Call it once for each. */
+/** Makes the connection and edge types of a node type. Call it once for each. `name`: that of the node type, if it isn't that of the listing. */
 export function connectionOf<Row extends { id: string }, Filters extends FilterShape>(
   node: OutputType<Types>,
   listing: Listing<Row, Filters>,
+  name: string = listing.type,
 ): Connected<Row, Filters> {
-  const name = listing.type
   const Edge = builder.objectRef<Row>(`${name}Edge`).implement({
     description: 'An edge in a connection.',
     fields: (t) => ({
-      cursor: t.string({ description: 'A cursor for use in pagination.', ...ofRow((row: Row) => cursorOf(name, row)) } as never),
+      cursor: t.string({ description: 'A cursor for use in pagination.', ...ofRow((row: Row) => cursorOf(listing.type, row)) } as never),
       node: t.field({ type: node as never, description: 'The item at the end of the edge.', ...ofRow((row: Row) => row) } as never),
     }),
   })
@@ -82,12 +86,12 @@ export function connectionOf<Row extends { id: string }, Filters extends FilterS
       pageInfo: t.field({
         type: PageInfo,
         description: 'Information to aid in pagination.',
-        resolve: (list) => list.page().map((page) => pageInfo(page, name)),
+        resolve: (list) => list.page().map((page) => pageInfo(page, listing.type)),
       }),
       totalCount: t.int({ description: 'Total number of items. Computed only when selected.', resolve: (list) => list.count() }),
     }),
   })
-  return { type, listing }
+  return { name, type, listing }
 }
 
 function pageInfo<Row extends { id: string }>(page: Page<Row>, type: IdType): PageInfoShape {
@@ -130,7 +134,7 @@ export function checkPages(schema: GraphQLSchema): GraphQLSchema {
 
 /** A root field: the page and the count are queries, filtered by `args`. `check` runs once before them and can refuse the filter. */
 export function rootConnection<Row extends { id: string }, Filters extends FilterShape, Checked>(
-  { type, listing }: Connected<Row, Filters>,
+  { name, type, listing }: Connected<Row, Filters>,
   {
     list,
     count,
@@ -152,7 +156,7 @@ export function rootConnection<Row extends { id: string }, Filters extends Filte
         const { first, after, last, before, ...filter } = given
         if (check) await context.call(check, filter)
         return new Connection({
-          page: () => loadAlone(context, context.call(list, given, columnsOf(info, listing.type))),
+          page: () => loadAlone(context, context.call(list, given, columnsOf(info, name))),
           count: () => context.call(count, filter),
         })
       },

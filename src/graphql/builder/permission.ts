@@ -1,4 +1,7 @@
-/** The `permission` of an object type: every field of the type refuses callers without it, however they reached the object. */
+/**
+ * The `permission` of an object type, or several of which any is enough: every field of the type refuses callers without it, however they reached
+ * the object.
+ */
 import SchemaBuilder, { BasePlugin, type PothosOutputFieldConfig, type SchemaTypes } from '@pothos/core'
 import type { GraphQLFieldResolver } from 'graphql'
 import type { Permission } from '../../platform/access.ts'
@@ -12,7 +15,7 @@ declare global {
       permission: PermissionPlugin<Types>
     }
     export interface ObjectTypeOptions<Types extends SchemaTypes, Shape> {
-      permission?: Permission
+      permission?: Permission | readonly Permission[]
     }
   }
 }
@@ -36,10 +39,12 @@ export class PermissionPlugin<Types extends SchemaTypes> extends BasePlugin<Type
     resolve: (parent: Parent, args: object, context: Context, ...rest: Rest) => Value,
     type: string,
   ): (parent: Parent, args: object, context: Context, ...rest: Rest) => Value {
-    const { permission } = this.buildCache.getTypeConfig(type).pothosOptions as { permission?: Permission }
+    const { permission } = this.buildCache.getTypeConfig(type).pothosOptions as { permission?: Permission | readonly Permission[] }
     if (!permission) return resolve
+    const any = [permission].flat()
     return (parent, args, context, ...rest) => {
-      if (!(context as GraphqlContext).caller.permissions.has(permission)) throw errors.forbidden()
+      const { permissions } = (context as GraphqlContext).caller
+      if (!any.some((each) => permissions.has(each))) throw errors.forbidden()
       return resolve(parent, args, context, ...rest)
     }
   }

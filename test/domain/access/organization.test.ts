@@ -25,6 +25,7 @@ it('two processes that start at once create one organization, with its owner and
   ])
   expect(await rows(world.app.db, sql`select name, kind from server`)).toEqual([{ name: 'local', kind: 'local' }])
   expect([await count('user_account'), await count('event'), await count('audit_entry')]).toEqual([1, 1, 1])
+  expect(await rows(world.app.db, sql`select is_administrator from user_account`)).toEqual([{ isAdministrator: true }])
 })
 
 it('a later start creates nothing', async () => {

@@ -1,4 +1,5 @@
 import { builder, connectionOf, enumType, idField, mutation, Node, rootConnection, timestamps } from '../../../graphql/builder/index.ts'
+import { administration } from '../../../platform/access.ts'
 import { exportAuditLog } from './export.ts'
 import { actorIdOf, hexOf, shownColumns, targetIdOf } from './model.ts'
 import { auditEntryListing, countAuditLog, listAuditLog, prepareAuditLog } from './queries.ts'
@@ -14,7 +15,7 @@ const AuditEntry = builder.prismaObject('AuditEntry', {
   description: 'A record of an action: who did what to which object. Entries cannot be changed.',
   interfaces: [Node],
   select: { id: true },
-  permission: 'view:audit_logs',
+  permission: ['view:audit_logs', administration],
   fields: (t) => ({
     id: t.id(idField('AuditEntry')),
     position: t.string({
@@ -91,20 +92,19 @@ const AuditEntry = builder.prismaObject('AuditEntry', {
   }),
 })
 
-rootConnection(connectionOf(AuditEntry, auditEntryListing), {
-  list: listAuditLog,
-  count: countAuditLog,
-  check: prepareAuditLog,
-  args: builder.args((t) => ({
-    action: t.string({ description: 'Return only entries of this action, such as `createProject`.' }),
-    targetType: t.string({ description: 'Return only entries about objects of this type, such as `Project`.' }),
-    targetId: t.id({ description: 'Return only entries about this object.' }),
-    actorId: t.id({ description: 'Return only entries of this user or API key.' }),
-    outcome: t.field({ type: AuditOutcome, description: 'Return only entries with this outcome.' }),
-    since: t.field({ type: 'DateTime', description: 'Return only entries at or after this time.' }),
-    until: t.field({ type: 'DateTime', description: 'Return only entries before this time.' }),
-  })),
-})
+export const auditEntries = connectionOf(AuditEntry, auditEntryListing)
+
+export const auditFilters = builder.args((t) => ({
+  action: t.string({ description: 'Return only entries of this action, such as `createProject`.' }),
+  targetType: t.string({ description: 'Return only entries about objects of this type, such as `Project`.' }),
+  targetId: t.id({ description: 'Return only entries about this object.' }),
+  actorId: t.id({ description: 'Return only entries of this user or API key.' }),
+  outcome: t.field({ type: AuditOutcome, description: 'Return only entries with this outcome.' }),
+  since: t.field({ type: 'DateTime', description: 'Return only entries at or after this time.' }),
+  until: t.field({ type: 'DateTime', description: 'Return only entries before this time.' }),
+}))
+
+rootConnection(auditEntries, { list: listAuditLog, count: countAuditLog, check: prepareAuditLog, args: auditFilters })
 
 const positionText = (position: bigint | null): string | null => (position === null ? null : String(position))
 

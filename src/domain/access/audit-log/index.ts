@@ -8,7 +8,7 @@ import { auditLogOfOrganization } from './removal.ts'
 import { verifyAuditLog } from './verify.ts'
 
 export { exportPath, openExport } from './export.ts'
-export { readAuditLog } from './queries.ts'
+export { auditEntryListing, prepareAuditLog, readAuditLog } from './queries.ts'
 export { verifyAuditLog } from './verify.ts'
 
 declare module '../../../platform/id.ts' {

@@ -14,8 +14,12 @@ export type Membership = {
   isLeaving: boolean
 }
 
-/** Members `m` with their roles `r` and organizations `home`. While an organization is being deleted, only the member who requested it remains. */
+/**
+ * Members `m` with their roles `r` and organizations `home`, without users who were deactivated. While an organization is being deleted, only the
+ * member who requested it remains.
+ */
 export const memberships: Sql = sql`member m join role r on r.organization_id = m.organization_id and r.id = m.role_id
+  join user_account person on person.id = m.user_id and person.deactivated_at is null
   join organization home on home.id = m.organization_id and (home.deleting_at is null or home.deletion_requested_by = m.user_id)`
 
 /**

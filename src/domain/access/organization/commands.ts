@@ -88,7 +88,7 @@ const eventOf = ({ id, name, slug }: Organization) => ({
 export type FirstOwner = { organizationId: string; organizationSlug: string; userId: string; ownerEmail: string }
 
 /**
- * Creates the first organization of an installation, with its owner. Null if there is an organization already. Of several processes
+ * Creates the first organization of an installation, with its owner, who administers the installation. Null if there is an organization already. Of several processes
  * that start at once, only one creates it.
  */
 export async function bootstrapOrganization(app: App, id = newId()): Promise<FirstOwner | null> {
@@ -96,7 +96,7 @@ export async function bootstrapOrganization(app: App, id = newId()): Promise<Fir
   return transact(app, { ...systemCaller(id), userId: owner.id }, { emits: [organizationCreated] }, async (work) => {
     await lock(work.tx, 'quayside bootstrap')
     if (await row(work.tx, sql`select 1 as one from organization limit 1`)) return null
-    await run(work.tx, sql`insert into user_account (id, name, email) values (${owner.id}::uuid, ${owner.name}, ${owner.email})`)
+    await run(work.tx, sql`insert into user_account ${newRow({ ...owner, isAdministrator: true })}`)
     const { slug } = await insertOrganization(work, { id, name: 'Default', slug: 'default' }, 'bootstrapOrganization')
     return { organizationId: id, organizationSlug: slug, userId: owner.id, ownerEmail: owner.email }
   })

@@ -1,4 +1,4 @@
-import type { Caller } from '../../../platform/access.ts'
+import { administration, type Caller, type Permission } from '../../../platform/access.ts'
 import type { Authenticated, PresentedCredential } from '../../../platform/credential.ts'
 import { type Credential, cacheCredentials } from '../../../platform/credential-cache.ts'
 import { row, sql } from '../../../platform/db/index.ts'
@@ -29,7 +29,7 @@ const knownTokens = perApp((app) =>
   ),
 )
 
-type Found = { userId: string; name: string; expiresInMs: number; organizationId: string | null } & Membership
+type Found = { userId: string; name: string; isAdministrator: boolean; expiresInMs: number; organizationId: string | null } & Membership
 
 async function findCaller(app: App, text: string, slug: string | null): Promise<Credential<Caller> | null> {
   const claims = await verifiedClaims(app, text)
@@ -37,21 +37,22 @@ async function findCaller(app: App, text: string, slug: string | null): Promise<
   const [userId, sessionId] = [decodeId('User', claims.sub), decodeId('Session', claims.sid)]
   const found = await row<Found>(
     app.db,
-    sql`select s.user_id, u.name, (extract(epoch from s.expires_at - app_now()) * 1000)::float8 as expires_in_ms, a.*
+    sql`select s.user_id, u.name, u.is_administrator, (extract(epoch from s.expires_at - app_now()) * 1000)::float8 as expires_in_ms, a.*
         from session s join user_account u on u.id = s.user_id left join lateral (
           select m.organization_id, ${membershipColumns} from ${memberships}
           where m.user_id = u.id and (${slug}::text is null or home.slug = ${slug}) order by ${activeFirst} limit 1) a on true
-        where s.id = ${sessionId}::uuid and s.user_id = ${userId}::uuid and s.expires_at > app_now()`,
+        where s.id = ${sessionId}::uuid and s.user_id = ${userId}::uuid and s.expires_at > app_now()
+          and u.deactivated_at is null`,
   )
   if (!found) return null
   if (found.organizationId === null && slug !== null)
     throw errors.not_found({ text: 'X-Org-Slug: you are not a member of an organization with this slug' })
-  const rights = found.organizationId === null ? { permissions: new Set<never>(), projectIds: [] } : rightsOf(found)
+  const rights = found.organizationId === null ? { permissions: new Set<Permission>(), projectIds: [] } : rightsOf(found)
   const caller: Caller = {
     subject: { type: 'user', id: found.userId, name: found.name },
     userId: found.userId,
     organizationId: found.organizationId ?? nilId,
-    permissions: rights.permissions,
+    permissions: found.isAdministrator ? new Set([...rights.permissions, administration]) : rights.permissions,
     apiKeyId: null,
     sessionId,
     projectIds: rights.projectIds,

@@ -25,7 +25,7 @@ export { listSessions, pageSessions } from './queries.ts'
 export { demandRecentLogin } from './recent.ts'
 export { hashToken } from './refresh-token.ts'
 export { replacePassword, requestReset, resetInput, resetPassword, resetRequestInput } from './reset.ts'
-export { endSession, endSessionOf, refreshSession, startSession } from './session.ts'
+export { endSession, endSessionOf, endSessions, refreshSession, startSession } from './session.ts'
 export { confirmSignUp, confirmSignUpInput, type SignUpInvitation, signUp, signUpInput, signUpInvitations } from './sign-up.ts'
 export { publishedKeys } from './signing-key.ts'
 

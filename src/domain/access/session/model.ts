@@ -1,5 +1,5 @@
 import type { Session } from '../../../generated/prisma/client.ts'
-import type { Caller } from '../../../platform/access.ts'
+import { administration, type Caller } from '../../../platform/access.ts'
 import { rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
@@ -40,13 +40,17 @@ async function organizationsOf(tx: Tx, userId: string): Promise<string[]> {
   return found.map(({ organizationId }) => organizationId)
 }
 
-/** Does the same in each organization of a user, on behalf of the user or of Quayside: what concerns an account is recorded in all of them. */
+/**
+ * Does the same in each organization of a user, on behalf of the user, of Quayside or of an administrator: what concerns an account is recorded
+ * in all of them.
+ */
 export async function inOrganizations(
   work: Work,
   user: Pick<Account, 'id' | 'name'>,
   act: (work: Work) => Promise<unknown> | void,
 ): Promise<void> {
-  const isSystem = work.caller.subject.type === 'system'
+  const { caller } = work
+  const isOther = caller.subject.type === 'system' || caller.permissions.has(administration)
   for (const organizationId of await organizationsOf(work.tx, user.id))
-    await act({ ...work, caller: isSystem ? { ...work.caller, organizationId } : personOf(user, organizationId) })
+    await act({ ...work, caller: isOther ? { ...caller, organizationId } : personOf(user, organizationId) })
 }

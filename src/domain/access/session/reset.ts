@@ -12,7 +12,16 @@ import { currentOrigin, networkOf } from '../../../platform/forwarded.ts'
 import { newId, nilId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { addressSchema, apiEndpoint, queuePlatformMail } from '../mail/index.ts'
-import { type Account, accountOf, demandAcceptable, hashPassword, passwordSchema, setPasswordHash, tellUser } from '../user/index.ts'
+import {
+  type Account,
+  accountOf,
+  demandAcceptable,
+  hashPassword,
+  markVerified,
+  passwordSchema,
+  setPasswordHash,
+  tellUser,
+} from '../user/index.ts'
 import { clearAttempts, demandWithinLimit, isWithinLimit } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
 import { sessionRevoked } from './events.ts'
@@ -61,10 +70,10 @@ async function mailNext(work: Work): Promise<boolean> {
   )
   if (!request) return true
   const account = await accountOf(tx, request.email)
-  if (account) await mailLink(work, request.id, account)
+  if (account && !account.deactivatedAt) await mailLink(work, request.id, account)
   else {
     await run(tx, sql`delete from password_reset where id = ${request.id}::uuid`)
-    app.log.info('a password reset was requested for an address that has no account')
+    app.log.info('a password reset was requested for an address that has no active account')
   }
   return false
 }
@@ -98,7 +107,7 @@ export async function resetPassword(app: App, { token, password }: z.infer<typeo
   const user = await row<Pick<Account, 'id' | 'email' | 'name'>>(
     app.db,
     sql`select u.id, u.email, u.name from password_reset r join user_account u on u.id = r.user_id
-        where r.token_hash = ${hash} and r.expires_at > app_now()`,
+        where r.token_hash = ${hash} and r.expires_at > app_now() and u.deactivated_at is null`,
   )
   if (!user) throw sessionErrors.reset_invalid()
   await demandAcceptable(password, user.email, 'password')
@@ -106,6 +115,7 @@ export async function resetPassword(app: App, { token, password }: z.infer<typeo
   await transact(app, personOf(user, null), { requestId, emits: [sessionRevoked] }, async (work) => {
     const used = await run(work.tx, sql`delete from password_reset where token_hash = ${hash} and expires_at > app_now()`)
     if (used === 0) throw sessionErrors.reset_invalid()
+    await markVerified(work.tx, user.id)
     await replacePassword(work, user, passwordHash, 'resetPassword')
   })
 }

@@ -6,7 +6,7 @@ import { publish } from '../../../platform/events.ts'
 import { currentOrigin } from '../../../platform/forwarded.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
-import type { Account } from '../user/index.ts'
+import { type Account, noteLogin } from '../user/index.ts'
 import { signToken } from './access-token.ts'
 import { sessionErrors } from './errors.ts'
 import { type EndReason, sessionRevoked } from './events.ts'
@@ -30,9 +30,13 @@ async function tokensOf(app: App, userId: string, sessionId: string, refreshToke
   return { accessToken, refreshToken, expiresIn, refreshExpiresIn }
 }
 
-/** Signs a user in, who has shown who they are by all that is required of them. Audited in each organization of the user. */
+/**
+ * Signs a user in, who has shown who they are by all that is required of them. Audited in each organization of the user. Throws
+ * `user_deactivated`.
+ */
 export async function startSession(work: Work, { id: userId, email, name }: User, method: LoginMethod): Promise<SignedIn> {
   const { app, tx } = work
+  await noteLogin(tx, userId)
   const id = newId()
   const refreshToken = await firstToken(app, tx, id)
   const { ipAddress, userAgent } = origin()

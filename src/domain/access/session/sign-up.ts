@@ -23,6 +23,7 @@ import {
   createAccount,
   demandAcceptable,
   hashPassword,
+  markVerified,
   passwordSchema,
   userErrors,
   verifyPassword,
@@ -125,6 +126,7 @@ export async function confirmSignUp(
     )
     const account = requested && app.settings.SIGN_UP === 'open' ? await createAccount(work.tx, { ...requested, id: newId() }) : null
     if (!account) throw sessionErrors.sign_up_invalid()
+    await markVerified(work.tx, account.id)
     await run(work.tx, sql`delete from sign_up where email = ${account.email}`)
     await insertOrganization(asPerson(work, account), { name: account.name }, 'signUp')
     return signedUp(work, account)

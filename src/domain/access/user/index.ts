@@ -1,6 +1,6 @@
 /** Users: the members of an organization. */
 import { defineConcept } from '../../../platform/concept.ts'
-import { stamped } from '../../../platform/db/constraints.ts'
+import { stampedByVersion } from '../../../platform/db/constraints.ts'
 import { updateViewer } from './commands.ts'
 import { userErrors } from './errors.ts'
 import { currentUser, userListing } from './queries.ts'
@@ -11,10 +11,14 @@ export {
   accountOf,
   createAccount,
   lockAccount,
+  markVerified,
+  noteLogin,
   renewPasswordHash,
+  setDeactivated,
   setPasswordHash,
   unchangedAccount,
 } from './account.ts'
+export { demandOtherAdministrator, setAdministrator } from './administrator.ts'
 export { updateViewer } from './commands.ts'
 export { userErrors } from './errors.ts'
 export { tellUser } from './notice.ts'
@@ -34,5 +38,5 @@ export const user = defineConcept({
   commands: [updateViewer],
   queries: [currentUser],
   errors: [userErrors],
-  constraints: stamped('user_account'),
+  constraints: [stampedByVersion('user_account')],
 })

@@ -12,7 +12,7 @@ export const userListing = defineListing({
   order: 'oldest_first',
   nameColumn: 'email',
   omit: ['passwordHash'],
-  audited: ['email', 'name'],
+  audited: ['email', 'name', 'isAdministrator', 'deactivatedAt'],
   visible: (caller) => sql`exists (select 1 from member m where m.user_id = t.id and m.organization_id = ${caller.organizationId}::uuid)`,
 })
 
@@ -25,7 +25,7 @@ export async function ownerAddresses(tx: Tx, organizationId: string): Promise<st
     tx,
     sql`select u.email from user_account u join member m on m.user_id = u.id
         join role r on r.organization_id = m.organization_id and r.id = m.role_id
-        where m.organization_id = ${organizationId}::uuid and r.system = 'OWNER' order by u.id limit ${maxOwners}`,
+        where m.organization_id = ${organizationId}::uuid and r.system = 'OWNER' and u.deactivated_at is null order by u.id limit ${maxOwners}`,
   )
   return owners.map(({ email }) => email)
 }
