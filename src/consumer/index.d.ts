@@ -175,6 +175,53 @@ export type CustomDomainDeletedDataV1 = {
   isPrimary: boolean
 }
 
+export type CustomDomainFailedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the domain, in lower case and ASCII. */
+  domain: string
+  /** Whether the domain is proven by its TXT record. */
+  dnsStatus: 'PENDING' | 'VERIFIED' | 'FAILED'
+  /** Whether the other domains of the service redirect to this one. */
+  isPrimary: boolean
+  /** `not_proven`: the TXT record was not published in time. `record_missing`: it has been absent for long; the domain is still served, but another organization can now prove it. `taken_over`: another organization has proven the domain, which is no longer served here. */
+  reason: 'not_proven' | 'record_missing' | 'taken_over'
+}
+
+export type CustomDomainPrimaryChangedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the domain, in lower case and ASCII. */
+  domain: string
+  /** Whether the domain is proven by its TXT record. */
+  dnsStatus: 'PENDING' | 'VERIFIED' | 'FAILED'
+  /** Whether the other domains of the service redirect to this one. */
+  isPrimary: boolean
+}
+
+export type CustomDomainVerifiedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** Name of the domain, in lower case and ASCII. */
+  domain: string
+  /** Whether the domain is proven by its TXT record. */
+  dnsStatus: 'PENDING' | 'VERIFIED' | 'FAILED'
+  /** Whether the other domains of the service redirect to this one. */
+  isPrimary: boolean
+}
+
 export type DatabaseCreatedDataV1 = {
   /** ID of the database. */
   databaseId: string
@@ -1738,6 +1785,15 @@ export type CustomDomainAdded = Envelope<'custom_domain.added', 1, CustomDomainA
 /** A custom domain was removed, alone or with its web service. */
 export type CustomDomainDeleted = Envelope<'custom_domain.deleted', 1, CustomDomainDeletedDataV1>
 
+/** A custom domain is not, or no longer, proven by its TXT record. */
+export type CustomDomainFailed = Envelope<'custom_domain.failed', 1, CustomDomainFailedDataV1>
+
+/** A custom domain became the primary one of its web service, or is no longer (see `isPrimary`). */
+export type CustomDomainPrimaryChanged = Envelope<'custom_domain.primary_changed', 1, CustomDomainPrimaryChangedDataV1>
+
+/** The TXT record of a custom domain was found. Its web service is served at the domain from now on. */
+export type CustomDomainVerified = Envelope<'custom_domain.verified', 1, CustomDomainVerifiedDataV1>
+
 /** A database was created. `database.started` follows when it is running. */
 export type DatabaseCreated = Envelope<'database.created', 1, DatabaseCreatedDataV1>
 
@@ -2082,6 +2138,9 @@ export type WebhookEvent =
   | BucketUpdated
   | CustomDomainAdded
   | CustomDomainDeleted
+  | CustomDomainFailed
+  | CustomDomainPrimaryChanged
+  | CustomDomainVerified
   | DatabaseCreated
   | DatabaseDeleted
   | DatabaseFailed

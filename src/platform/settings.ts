@@ -63,6 +63,15 @@ const mailbox = z.string().regex(/^([^<>@\p{Cc}]+<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+
 const resolvers = list.refine((items) => items.every((item) => isIP(item.replace(/^\[(.*)\](:\d+)?$|^([\d.]+):\d+$/, '$1$3')) !== 0), {
   error: 'must be a comma-separated list of addresses such as 10.0.0.53 and 10.0.0.53:5353',
 })
+const routerTargets = list
+  .transform((items) => items.map((item) => item.toLowerCase()))
+  .refine(
+    (items) =>
+      items.length > 0 &&
+      items.every((item) => isIP(item) !== 0 || /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9-]*[a-z][a-z0-9-]*$/.test(item)) &&
+      items.filter((item) => isIP(item) === 0).length <= 1,
+    { error: 'must be a comma-separated list of addresses with at most one host name, such as router.example.com,203.0.113.7' },
+  )
 const schedule = list
   .transform((items) => items.map(Number))
   .refine((items) => items.every((item) => Number.isInteger(item) && item >= 0), {
@@ -118,6 +127,8 @@ const schema = z.object({
   /** Port of the router for TLS. Unset: it has none. */
   ROUTER_TLS_PORT: setting(int(0, 65_535).optional()),
   ROUTER_DOMAIN: setting(z.string().toLowerCase().default('localhost')),
+  /** Host name and addresses that custom domains point to. Unset: ROUTER_DOMAIN. */
+  ROUTER_TARGET: setting(routerTargets.optional()),
   PUBLIC_URL: setting(z.url().optional()),
   /** Who can create an account: anyone, people with an invitation, or nobody. */
   SIGN_UP: setting(z.enum(['open', 'invited', 'off']).default('invited')),
@@ -273,6 +284,9 @@ const schema = z.object({
   /** Time between checks of a verified domain, and how long one that fails them still counts as verified. */
   EMAIL_DOMAIN_CHECK_MS: ms(24 * 3_600_000, 1_000),
   EMAIL_DOMAIN_GRACE_MS: ms(72 * 3_600_000, 0),
+  /** Time between checks of a custom domain that is verified, and how long one whose TXT record is gone still counts as verified. */
+  DOMAIN_CHECK_MS: ms(24 * 3_600_000, 1_000),
+  DOMAIN_GRACE_MS: ms(72 * 3_600_000, 0),
   /** Unset: `backups` below DATA_DIR. */
   BACKUP_DIR: setting(z.string().optional()),
   /** Path of `pg_dump`, for backups of databases on the server of MANAGED_POSTGRES_URL. Beside it must be `pg_restore`. */

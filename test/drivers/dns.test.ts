@@ -28,6 +28,20 @@ describe('the DNS resolver', () => {
     expect(await dns.cname('mail.shop.example')).toEqual(['shop.example'])
   })
 
+  it('returns the addresses of a name, of both kinds and behind aliases', async () => {
+    server.records.set('both.example A', { addresses: ['192.0.2.1', '192.0.2.2'] })
+    server.records.set('both.example AAAA', { addresses: ['2001:db8::1'] })
+    server.records.set('www.both.example A', { aliases: ['cdn.example', 'edge.cdn.example'], addresses: ['192.0.2.3'] })
+    server.records.set('www.both.example AAAA', { aliases: ['cdn.example', 'edge.cdn.example'], addresses: [] })
+    const dns = createDnsResolver({ servers: [server.address] })
+    expect((await dns.addresses('both.example')).sort()).toEqual(['192.0.2.1', '192.0.2.2', '2001:db8::1'])
+    expect(await dns.addresses('www.both.example')).toEqual(['192.0.2.3'])
+    expect(await codeOf(dns.addresses('absent.example'))).toBe('NOT_FOUND')
+    server.records.set('half.example A', { addresses: ['192.0.2.1'] })
+    server.records.set('half.example AAAA', 'failure')
+    expect(await codeOf(resolver().addresses('half.example'))).toBe('UNAVAILABLE')
+  })
+
   it('says that a name or a record does not exist', async () => {
     server.records.set('empty.example TXT', 'nothing')
     const dns = createDnsResolver({ servers: [server.address] })

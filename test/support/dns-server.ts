@@ -1,20 +1,23 @@
 /** A DNS server for tests, over UDP: answers from a table, and misbehaves by name. */
 import { createSocket } from 'node:dgram'
+import ipaddr from 'ipaddr.js'
 
 export type DnsServer = { address: string; records: Map<string, DnsAnswer>; queries: string[]; close(): Promise<void> }
 
-/** Records by `<name> <TXT|MX|CNAME>`, or what the server does instead. A name without an entry does not exist. */
+/** Records by `<name> <TXT|MX|CNAME|A|AAAA>`, or what the server does instead. A name without an entry does not exist. */
 export type DnsAnswer =
-  | { txt: string[] }
+  | { txt: string[]; aliases?: string[] }
   | { mx: { priority: number; exchange: string }[] }
   | { cname: string }
+  /** Addresses of IPv4 or IPv6, found through these aliases. */
+  | { addresses: string[]; aliases?: string[] }
   | 'silence'
   | 'garbage'
   | 'failure'
   | 'nothing'
 
-const types: Record<number, string> = { 5: 'CNAME', 15: 'MX', 16: 'TXT' }
-const numbers = { CNAME: 5, MX: 15, TXT: 16 } as const
+const types: Record<number, string> = { 1: 'A', 5: 'CNAME', 15: 'MX', 16: 'TXT', 28: 'AAAA' }
+const numbers = { A: 1, CNAME: 5, MX: 15, TXT: 16, AAAA: 28 } as const
 
 export async function openDnsServer(): Promise<DnsServer> {
   const socket = createSocket('udp4')
@@ -34,13 +37,12 @@ export async function openDnsServer(): Promise<DnsServer> {
     header.writeUInt16BE(data.length, 6)
     header.writeUInt16BE(0, 8)
     header.writeUInt16BE(0, 10)
-    const answers = data.map(({ type, bytes }) => {
-      const fixed = Buffer.alloc(12)
-      fixed.writeUInt16BE(0xc00c, 0)
-      fixed.writeUInt16BE(type, 2)
-      fixed.writeUInt16BE(1, 4)
-      fixed.writeUInt16BE(bytes.length, 10)
-      return Buffer.concat([fixed, bytes])
+    const answers = data.map(({ owner = name, type, bytes }) => {
+      const fixed = Buffer.alloc(10)
+      fixed.writeUInt16BE(type, 0)
+      fixed.writeUInt16BE(1, 2)
+      fixed.writeUInt16BE(bytes.length, 8)
+      return Buffer.concat([nameBytes(owner), fixed, bytes])
     })
     socket.send(Buffer.concat([header, query.subarray(12, end + 4), ...answers]), port, address)
   })
@@ -53,16 +55,33 @@ export async function openDnsServer(): Promise<DnsServer> {
   }
 }
 
-function dataOf(answer: DnsAnswer | undefined): { type: number; bytes: Buffer }[] {
+/** `owner`: whose record it is, if not of the name that was asked for. */
+function dataOf(answer: DnsAnswer | undefined): { owner?: string; type: number; bytes: Buffer }[] {
   if (answer === undefined || typeof answer === 'string') return []
   if ('cname' in answer) return [{ type: numbers.CNAME, bytes: nameBytes(answer.cname) }]
-  if ('txt' in answer) return answer.txt.map((text) => ({ type: numbers.TXT, bytes: textBytes(text) }))
+  if ('txt' in answer) {
+    const { txt, aliases = [] } = answer
+    return [...chainOf(aliases), ...txt.map((text) => ({ ...ownerOf(aliases, aliases.length), type: numbers.TXT, bytes: textBytes(text) }))]
+  }
+  if ('addresses' in answer) {
+    const { addresses, aliases = [] } = answer
+    const found = addresses.map((address) => {
+      const bytes = Buffer.from(ipaddr.parse(address).toByteArray())
+      return { ...ownerOf(aliases, aliases.length), type: bytes.length === 4 ? numbers.A : numbers.AAAA, bytes }
+    })
+    return [...chainOf(aliases), ...found]
+  }
   return answer.mx.map(({ priority, exchange }) => {
     const bytes = Buffer.concat([Buffer.alloc(2), nameBytes(exchange)])
     bytes.writeUInt16BE(priority, 0)
     return { type: numbers.MX, bytes }
   })
 }
+
+const chainOf = (aliases: readonly string[]) =>
+  aliases.map((alias, at) => ({ ...ownerOf(aliases, at), type: numbers.CNAME, bytes: nameBytes(alias) }))
+
+const ownerOf = (aliases: readonly string[], at: number) => (at === 0 ? {} : { owner: aliases[at - 1]! })
 
 /** A text of more than 255 bytes has several parts. */
 const textBytes = (text: string) =>

@@ -23,6 +23,7 @@ export function provideEmail(app: App): Dns {
     },
     mx: none,
     cname: none,
+    addresses: none,
   })
   apiEndpoint.provide(app, { url: 'http://127.0.0.1:4000' })
   return dns

@@ -30,5 +30,15 @@ export function createDnsResolver({ servers, timeoutMs = 3_000 }: DnsOptions = {
     mx: async (name) =>
       (await look(name, (resolver) => resolver.resolveMx(name))).map(({ exchange, priority }) => ({ exchange, priority })),
     cname: (name) => look(name, (resolver) => resolver.resolveCname(name)),
+    async addresses(name) {
+      const kinds = await Promise.allSettled([
+        look(name, (resolver) => resolver.resolve4(name)),
+        look(name, (resolver) => resolver.resolve6(name)),
+      ])
+      const failed = kinds.flatMap((kind) => (kind.status === 'rejected' ? [kind.reason as PortError<DnsErrorCode>] : []))
+      const missing = failed.find(({ code }) => code !== 'NOT_FOUND') ?? (failed.length === kinds.length ? failed[0] : undefined)
+      if (missing) throw missing
+      return kinds.flatMap((kind) => (kind.status === 'fulfilled' ? kind.value : []))
+    },
   }
 }

@@ -65,6 +65,8 @@ export interface DnsResolver {
   txt(name: string): Promise<string[]>
   mx(name: string): Promise<MailExchange[]>
   cname(name: string): Promise<string[]>
+  /** IPv4 and IPv6 addresses, also those behind aliases. */
+  addresses(name: string): Promise<string[]>
 }
 
 export const dnsResolver = definePort<DnsResolver>('DNS resolver')

@@ -29,8 +29,9 @@ export const domainNameSchema = z.string().transform((text, context) => {
   return z.NEVER
 })
 
-/** Whether a name is one of the installation itself: that of its services, or of its API. */
-export function isReserved(name: string, { ROUTER_DOMAIN, PUBLIC_URL }: Pick<Settings, 'ROUTER_DOMAIN' | 'PUBLIC_URL'>): boolean {
+/** Whether a name is one of the installation itself: that of its services, of its router, or of its API. */
+export function isReserved(name: string, settings: Pick<Settings, 'ROUTER_DOMAIN' | 'ROUTER_TARGET' | 'PUBLIC_URL'>): boolean {
+  const { ROUTER_DOMAIN, ROUTER_TARGET = [], PUBLIC_URL } = settings
   const api = PUBLIC_URL === undefined ? null : new URL(PUBLIC_URL).hostname
-  return name === ROUTER_DOMAIN || name.endsWith(`.${ROUTER_DOMAIN}`) || name === api
+  return name === ROUTER_DOMAIN || name.endsWith(`.${ROUTER_DOMAIN}`) || name === api || ROUTER_TARGET.includes(name)
 }

@@ -28,8 +28,33 @@ const customDomainEvent = (name: string, description: string, dnsStatus: CustomD
 
 export const customDomainEvents = {
   added: customDomainEvent('added', 'A custom domain was added to a web service. It is not served until it is verified.', 'PENDING'),
+  verified: customDomainEvent(
+    'verified',
+    'The TXT record of a custom domain was found. Its web service is served at the domain from now on.',
+    'VERIFIED',
+  ),
+  primaryChanged: customDomainEvent(
+    'primary_changed',
+    'A custom domain became the primary one of its web service, or is no longer (see `isPrimary`).',
+    'VERIFIED',
+  ),
   deleted: customDomainEvent('deleted', 'A custom domain was removed, alone or with its web service.', 'VERIFIED'),
 }
+
+export const customDomainFailed = defineEvent({
+  type: 'custom_domain.failed',
+  version: 1,
+  description: 'A custom domain is not, or no longer, proven by its TXT record.',
+  subject: 'CustomDomain',
+  schema: payload.extend({
+    reason: z
+      .enum(['not_proven', 'record_missing', 'taken_over'])
+      .describe(
+        '`not_proven`: the TXT record was not published in time. `record_missing`: it has been absent for long; the domain is still served, but another organization can now prove it. `taken_over`: another organization has proven the domain, which is no longer served here.',
+      ),
+  }),
+  sample: { ...sample, dnsStatus: 'FAILED' as const, reason: 'record_missing' as const },
+})
 
 export const customDomainEventOf = ({ id, webServiceId, projectId, domain, dnsStatus, isPrimary }: CustomDomain) => ({
   subjectId: id,

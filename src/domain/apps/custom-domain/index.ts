@@ -1,14 +1,15 @@
 /** Custom domains: host names of a team's own at which a service is served, once their owner has proven them by the DNS. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
-import { addCustomDomain, deleteCustomDomain } from './commands.ts'
+import { checkCustomDomains } from './check.ts'
+import { addCustomDomain, deleteCustomDomain, setPrimaryCustomDomain, verifyCustomDomain } from './commands.ts'
 import { customDomainErrors } from './errors.ts'
-import { customDomainEvents } from './events.ts'
+import { customDomainEvents, customDomainFailed } from './events.ts'
 import { countCustomDomains, customDomainListing, findCustomDomain, listCustomDomains } from './queries.ts'
 import { reactions } from './reactions.ts'
 
-export { addCustomDomain, deleteCustomDomain } from './commands.ts'
-export { customDomainEvents } from './events.ts'
+export { addCustomDomain, deleteCustomDomain, setPrimaryCustomDomain, verifyCustomDomain } from './commands.ts'
+export { customDomainEvents, customDomainFailed } from './events.ts'
 export { customDomainListing, findCustomDomain, listCustomDomains } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
@@ -21,10 +22,11 @@ export const customDomain = defineConcept({
   name: 'custom-domain',
   idPrefixes: { CustomDomain: 'dom' },
   nodes: [customDomainListing],
-  commands: [addCustomDomain, deleteCustomDomain],
+  commands: [addCustomDomain, verifyCustomDomain, setPrimaryCustomDomain, deleteCustomDomain],
   queries: [findCustomDomain, listCustomDomains, countCustomDomains],
-  events: Object.values(customDomainEvents),
+  events: [...Object.values(customDomainEvents), customDomainFailed],
   errors: [customDomainErrors],
   reactions,
+  chores: [checkCustomDomains],
   constraints: [...stamped('custom_domain'), check('custom_domain', 'primary', 'NOT is_primary OR verified_at IS NOT NULL')],
 })

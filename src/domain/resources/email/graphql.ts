@@ -12,10 +12,10 @@ import {
   versionFields,
 } from '../../../graphql/builder/index.ts'
 import { demand, parseInput } from '../../../platform/command.ts'
-import { DnsCheckStatus } from '../../apps/custom-domain/graphql.ts'
+import { DnsCheckStatus, DnsRecordType } from '../../apps/custom-domain/graphql.ts'
 import { ResourceBinding } from '../resource-binding/graphql.ts'
 import { bindingsByResource } from '../resource-binding/index.ts'
-import { type DnsRecord, recordsOf, spfMechanism } from './dns-record.ts'
+import { recordsOf, spfMechanism } from './dns-record.ts'
 import { maxDomains, maxKeys, maxRecipients } from './model.ts'
 import {
   countEmailServices,
@@ -46,21 +46,6 @@ const EmailStatus = enumType(
     FAILED: 'Not sent to a recipient, because it was refused, could not be sent in time, or the address is suppressed. See `error`.',
   },
 )
-
-const DnsRecordType = builder.objectRef<DnsRecord>('DnsRecord').implement({
-  description: 'A DNS record to publish for a sending domain.',
-  fields: (t) => ({
-    purpose: t.exposeString('purpose', { description: '`SPF`, `DKIM` or `DMARC`. DMARC is optional.' }),
-    type: t.exposeString('type', { description: 'Type of the record: `TXT`.' }),
-    name: t.exposeString('name', { description: 'Full name of the record.' }),
-    value: t.exposeString('value', {
-      description:
-        'Text of the record. If the domain has an SPF record already, add the mechanism to it instead of publishing a second one. Any valid DMARC policy is accepted.',
-    }),
-    status: t.expose('status', { type: DnsCheckStatus, description: 'Result of the last check.' }),
-    found: t.exposeStringList('found', { description: 'Texts that the last check found at this name, at most 10.' }),
-  }),
-})
 
 export const SendingDomain = builder.prismaObject('SendingDomain', {
   description: 'A domain that an email service sends from.',
