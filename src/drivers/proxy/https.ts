@@ -32,13 +32,13 @@ export function answersInPlace(exchange: Exchange, host: string, { certificates,
 }
 
 /** Behind a mapping of ports, which is there if the client used the standard port and this router has another, HTTPS has its standard port, too. */
-function portOf(hostHeader: string, { http, https }: { http: number; https: number }): string {
+export function portOf(hostHeader: string, { http, https }: { http: number; https: number }): string {
   const isMapped = http !== 80 && !/:\d+$/.test(hostHeader)
   return isMapped || https === 443 ? '' : `:${https}`
 }
 
-/** Not for ever: without its certificate, the domain is served over HTTP again. */
-function redirect({ request, response }: Exchange, location: string): void {
+/** Not for ever: the domain may lose its certificate, or no longer be the primary one. */
+export function redirect({ request, response }: Exchange, location: string): void {
   response.writeHead(308, { Location: location, 'Cache-Control': 'no-store', 'Content-Length': 0 })
   response.end()
   request.resume()

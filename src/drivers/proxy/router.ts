@@ -10,6 +10,7 @@ import { isEncrypted } from './header.ts'
 import { answersInPlace } from './https.ts'
 import { createListener, type Listener } from './listener.ts'
 import { createPool } from './pool.ts'
+import { redirectsToPrimary } from './primary.ts'
 import type { PrivateRoutes } from './private-route.ts'
 import { createRouterServer } from './server.ts'
 import { serveStatic } from './static-site.ts'
@@ -163,13 +164,13 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     const target = options.privateRoutes?.open(request)
     if (target) return servePrivately(exchange, host, target)
     if (isChallengePath(exchange.path) && (await answersChallenge(exchange, host))) return
-    if (encrypted !== null) {
-      const ports = { http: plain.port, https: encrypted.port }
-      if (answersInPlace(exchange, host, { certificates, ports, isForwarded: forwardedOf(request, trust).proto === 'https' })) return
-    }
+    const ports = { http: plain.port, https: encrypted?.port ?? 443 }
+    const https = { certificates, ports, isForwarded: forwardedOf(request, trust).proto === 'https' }
+    if (encrypted !== null && answersInPlace(exchange, host, https)) return
     if (!table.known) await table.changed(holdMs, exchange.signal)
     if (!table.known) return answer(exchange, 'router_starting', { 'Retry-After': '1' })
     const route = table.find(host)
+    if (route !== undefined && redirectsToPrimary(exchange, host, route, https)) return
     if (route !== undefined) return serve(exchange, host, route, forwarding)
     return answer(exchange, 'unknown_host', {}, host === options.bare?.host ? options.bare.text : undefined)
   }

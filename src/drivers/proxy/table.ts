@@ -26,8 +26,9 @@ export function createTable(): Table {
   let byService = new Map<string, Route>()
   const waiting = new Set<() => void>()
 
+  const hostsOf = ({ host, domains = [] }: Route): string[] => [host, ...domains].map((name) => name.toLowerCase())
   const add = (route: Route) => {
-    byHost.set(route.host.toLowerCase(), route)
+    for (const host of hostsOf(route)) byHost.set(host, route)
     byService.set(route.serviceId, route)
   }
   const wakeAll = () => {
@@ -48,9 +49,10 @@ export function createTable(): Table {
     },
     change(changes) {
       const former = changes.flatMap(({ serviceId }) => byService.get(serviceId) ?? [])
-      for (const { host, serviceId } of former) {
-        byHost.delete(host.toLowerCase())
-        byService.delete(serviceId)
+      for (const route of former) {
+        // A domain may have moved to another service already.
+        for (const host of hostsOf(route)) if (byHost.get(host) === route) byHost.delete(host)
+        byService.delete(route.serviceId)
       }
       for (const { route } of changes) if (route) add(route)
       wakeAll()

@@ -20,6 +20,8 @@ const row = (change: Partial<Row> = {}): Row => ({
   switching: false,
   held: false,
   instanceIds: ['one'],
+  domains: [],
+  primary: null,
   ...change,
 })
 
@@ -50,6 +52,13 @@ describe('routeOf', () => {
     ['has no healthy instance', { instanceIds: [] }, { type: 'instances', instanceIds: [] }],
   ])('returns the target of a service that %s', (_what, change, target) => {
     expect(routeOf(row(change), 'localhost').target).toEqual(target)
+  })
+
+  it('includes the domains of the service, also while it is stopped', () => {
+    const domains = { domains: ['shop.example', 'www.shop.example'], primary: 'shop.example' }
+    expect(routeOf(row(domains), 'localhost')).toMatchObject({ host: 'shop.localhost', ...domains })
+    expect(routeOf(row({ ...domains, desiredState: 'STOPPED' }), 'localhost')).toMatchObject(domains)
+    expect(routeOf(row(), 'localhost')).not.toHaveProperty('domains')
   })
 
   it('includes no release if the service has none to serve', () => {

@@ -1,6 +1,8 @@
 /** How processes share the router: its port, the routes that each reads, and the load that each reports. */
 import { type AddressInfo, createServer } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
+import { dnsResolver } from '../../../src/domain/access/mail/index.ts'
+import { addCustomDomain, deleteCustomDomain, verifyCustomDomain } from '../../../src/domain/apps/custom-domain/index.ts'
 import { createWebService, deleteWebService, updateWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { leaveRouter, openRouter, routerPort, routeTo, untilRouted } from '../../../src/domain/deploys/instance/index.ts'
 import type { Route, RouteChange, Router, RouterLoad } from '../../../src/domain/deploys/instance/ports.ts'
@@ -11,6 +13,7 @@ import { execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import { type App, transact } from '../../../src/platform/work.ts'
+import { call } from '../../drivers/proxy-support.ts'
 import { createTestApp } from '../../support/app.ts'
 import { shiftClock } from '../../support/database.ts'
 import { createDatabaseProxy } from '../../support/database-proxy.ts'
@@ -331,3 +334,31 @@ async function drainingInstance(app: App, tenant: Tenant): Promise<string> {
   )
   return instanceId
 }
+
+it('the domains of a service are routed in every process once they are verified, and no longer once they are lost', async () => {
+  const { world, apps, routers } = await twoProcesses()
+  for (const app of apps) await openRouter(app)
+  const tenant = await createTenant(world.app)
+  const asOwner = request(world.app, tenant.owner)
+  const { webService } = await execute(asOwner, createWebService, { name: 'One' })
+  const { customDomain } = await execute(asOwner, addCustomDomain, { webServiceId: webService.id, domain: 'www.example.com' })
+  const texts: string[] = []
+  const none = async () => []
+  dnsResolver.provide(world.app, { txt: async () => texts, mx: none, cname: none, addresses: none })
+
+  /** What both routers answer for the host after they have been woken. */
+  const answers = async (change: () => Promise<unknown>): Promise<unknown[]> => {
+    const woken = apps.map((app) => app.wake.next('routes', 60_000, signal))
+    await change()
+    await Promise.all(woken)
+    for (const app of apps) await pass(app)
+    return Promise.all(routers.map(async (router) => (await call(router, 'www.example.com', '/')).headers['x-quayside-error']))
+  }
+  const routed = Array(2).fill('service_not_deployed')
+  const unknown = Array(2).fill('unknown_host')
+  texts.push(customDomain.token)
+  expect(await answers(() => execute(asOwner, verifyCustomDomain, { id: customDomain.id }))).toEqual(routed)
+  await run(world.app.db, sql`update custom_domain set dns_status = 'FAILED'`)
+  expect(await answers(async () => apps[0].wake.notify('routes'))).toEqual(routed)
+  expect(await answers(() => execute(asOwner, deleteCustomDomain, { id: customDomain.id }))).toEqual(unknown)
+})

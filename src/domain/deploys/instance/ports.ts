@@ -241,9 +241,14 @@ export const runtimePort = definePort<Runtime>('runtime')
  */
 export type PathRule = { path: string; to: 'second_port' | 'not_found' }
 
-/** The route of a host. */
+/** The route of a service. */
 export type Route = {
+  /** Its own host. */
   host: string
+  /** Further hosts of the service. None if omitted. */
+  domains?: readonly string[]
+  /** The domain that requests for the other domains, but not for the own host, are redirected to. None if omitted. */
+  primary?: string | undefined
   serviceId: string
   /** Value of `X-Quayside-Release`. Null if no deployment is live. */
   digest: string | null

@@ -27,6 +27,10 @@ type RouteRow = {
   /** Whether requests wait if there is no instance. */
   held: boolean
   instanceIds: string[]
+  /** Its custom domains. */
+  domains: string[]
+  /** The one that the others redirect to. A failed one is no longer worth it. */
+  primary: string | null
 }
 
 /** What one process remembers as a router; all of it can be lost without harm. */
@@ -168,7 +172,10 @@ async function readRoutes(app: App, since: string | null): Promise<Read> {
                coalesce((d.settings->>'singlePage')::boolean, false) as single_page,
                coalesce(d.status in ${activeStatuses.list} and not d.leaves_stopped, false) as switching,
                rt.held_since is not null as held,
-               coalesce((select array_agg(i.id::text order by i.id) from instance i where i.web_service_id = s.id and i.routed), '{}') as instance_ids
+               coalesce((select array_agg(i.id::text order by i.id) from instance i where i.web_service_id = s.id and i.routed), '{}') as instance_ids,
+               coalesce((select array_agg(c.domain order by c.domain) from custom_domain c where c.web_service_id = s.id and c.verified_at is not null),
+                        '{}') as domains,
+               (select c.domain from custom_domain c where c.web_service_id = s.id and c.is_primary and c.dns_status = 'VERIFIED') as "primary"
         from web_service s join service_runtime rt on rt.web_service_id = s.id left join deployment d on d.id = rt.routed_deployment_id
         where s.kind <> 'WORKER' and s.desired_state <> 'DELETED' ${since === null ? empty : sql`and s.id = any(${ids}::uuid[])`}`,
   )
@@ -178,7 +185,9 @@ async function readRoutes(app: App, since: string | null): Promise<Read> {
 }
 
 export function routeOf(service: RouteRow, domain: string, rules: readonly PathRule[] = []): Route {
-  const route = { host: hostOf(service, domain), serviceId: encodeId('WebService', service.id) }
+  const { domains, primary } = service
+  const further = domains.length > 0 ? { domains, primary: primary ?? undefined } : {}
+  const route = { host: hostOf(service, domain), ...further, serviceId: encodeId('WebService', service.id) }
   const nothing = { ...route, digest: null, deploymentId: null }
   if (service.deploymentId === null) return { ...nothing, target: { type: 'unavailable', error: 'service_not_deployed' } }
   const live = { ...route, digest: service.digest, deploymentId: encodeId('Deployment', service.deploymentId) }
