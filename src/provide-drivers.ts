@@ -17,7 +17,7 @@ import { redisEngine } from './domain/resources/redis/index.ts'
 import { storageEndpoint } from './domain/resources/storage/index.ts'
 import { blobStore } from './domain/resources/stored-object/index.ts'
 import type { BlobStore } from './domain/resources/stored-object/ports.ts'
-import { contractBody, dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
+import { contractBodies, dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createBackupS3 } from './drivers/backup-s3/index.ts'
 import { createBlobDisk } from './drivers/blob-disk/index.ts'
@@ -42,7 +42,8 @@ import { createEgressGuard, type EgressGuard } from './platform/egress.ts'
 import { trustOf } from './platform/forwarded.ts'
 import { portsOf, type Settings } from './platform/settings.ts'
 import type { App } from './platform/work.ts'
-import { createWebhookBody } from './rest/oec/index.ts'
+import { createWebhookBody as createOcoreBody } from './rest/ocore/index.ts'
+import { createWebhookBody as createOecBody } from './rest/oec/index.ts'
 import { createS3Endpoint, type S3Endpoint } from './s3/index.ts'
 
 /** Creates the drivers and provides them to the ports. */
@@ -83,7 +84,7 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
   const { SERVER_TIMEOUT_MS: stage } = settings
   sshPort.provide(app, createSsh({ guard, timeoutsMs: { connection: stage, handshake: stage, login: stage, command: stage } }))
   selectionPort.provide(app, createSelection(app, schema))
-  contractBody.provide(app, createWebhookBody(app))
+  contractBodies.provide(app, { OEC: createOecBody(app), OCORE: createOcoreBody(app) })
   if (settings.WEBHOOK_ENGINE === 'svix') {
     // Imported only here, because its client is large.
     const { createSvixDispatcher } = await import('./drivers/svix/index.ts')

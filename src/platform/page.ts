@@ -21,6 +21,9 @@ const pageInput = {
 export const pageSchema = z.object(pageInput).superRefine(({ first, last }, context) => {
   if (first && last) context.addIssue({ code: 'custom', path: ['first'], message: 'must not be combined with last' })
 })
+/** For lists that are read forwards only, by doors whose cursors contain plain ids. */
+export const forwardInput = { first: pageInput.first, afterId: pageInput.afterId }
+
 export type PageInput = z.infer<typeof pageSchema>
 
 /** Newest first for records that accumulate (deployments, messages), oldest first for objects that users manage (projects, services). */

@@ -2,6 +2,8 @@
 import { printDocument } from '../core/index.ts'
 import { ocoreDialect } from './dialect.ts'
 
+export { createWebhookBody } from './webhook-body.ts'
+
 export { ocoreDialect }
 
 /** openapi.json, as it is committed. */

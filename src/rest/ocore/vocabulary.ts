@@ -1,5 +1,6 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
 import type { EnvironmentStatus, ServiceOverview } from '../../domain/deploys/deployment/index.ts'
+import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
 
 export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<
   'PRODUCTION' | 'STAGING' | 'DEVELOPMENT',
@@ -48,3 +49,13 @@ export const deploymentWordOf = (
   { status, phase }: { status: OurDeploymentStatus; phase: Phase | null },
   isRolledBack: boolean,
 ): DeploymentStatus => (isRolledBack ? 'rolled_back' : (deploymentWords[status] ?? (phase ? phaseWords[phase] : 'pending')))
+
+export const deliveryWords = {
+  PENDING: 'pending',
+  DELIVERED: 'delivered',
+  EXHAUSTED: 'failed',
+  ABORTED: 'failed',
+  SKIPPED: 'skipped',
+  CANCELLED: 'cancelled',
+  UNKNOWN: 'unknown',
+} as const satisfies Record<EndpointDelivery['status'], string>

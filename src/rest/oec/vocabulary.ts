@@ -3,7 +3,7 @@ import type { EnvironmentOverview, EnvironmentStatus } from '../../domain/deploy
 import type { EnvironmentTask, ModuleUpdateMode, TaskDeployment } from '../../domain/deploys/environment-action/index.ts'
 import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
 
-type WebhookEndpointFormat = 'RAW' | 'SLACK' | 'TEAMS' | 'DISCORD' | 'EMAIL' | 'OEC'
+type WebhookEndpointFormat = 'RAW' | 'SLACK' | 'TEAMS' | 'DISCORD' | 'EMAIL' | 'OEC' | 'OCORE'
 
 export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<
   'PRODUCTION' | 'STAGING' | 'DEVELOPMENT',
@@ -89,8 +89,8 @@ export const eventWordOf = (type: string): string => wordByType.get(type) ?? typ
 export const eventTypeOf = (word: unknown): unknown =>
   typeof word === 'string' && Object.hasOwn(eventTypes, word) ? eventTypes[word as keyof typeof eventTypes] : word
 
-/** Formats that a webhook can be given. `graphql` is that of GraphQL, with its event types. */
-export const formats = { OEC: 'raw', SLACK: 'slack', TEAMS: 'teams', DISCORD: 'discord', RAW: 'graphql' } as const
+/** Formats that a webhook can be given. `graphql` is that of GraphQL, with its event types, and `ocore` that of the oCore API. */
+export const formats = { OEC: 'raw', SLACK: 'slack', TEAMS: 'teams', DISCORD: 'discord', RAW: 'graphql', OCORE: 'ocore' } as const
 
 /** Endpoints of email services are listed too. */
 export const formatWords = { ...formats, EMAIL: 'email' } as const satisfies Record<WebhookEndpointFormat, string>

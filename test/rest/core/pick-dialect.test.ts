@@ -56,6 +56,8 @@ const owned: Record<string, string | null> = {
   '/api/users/me': 'platform',
   '/api/projects/1/deployments': 'ocore',
   '/api/projects/1/deployments/2/rollback': 'ocore',
+  '/api/webhook-endpoints': 'ocore',
+  '/api/webhook-endpoints/1/deliveries/2/replay': 'ocore',
   '/api/ocore': 'ocore',
   '/api/ocore/docs': 'ocore',
   '/api/ocore/nope': 'ocore',

@@ -40,6 +40,11 @@ describeDialect({
     const service = { name: 'Web', projectId: project.body.id, repositoryUrl: 'https://git.example.com/a/b.git' }
     const { webService } = await execute(as, createWebService, service)
     const deployment = await call('POST', `/api/projects/${project.body.id}/deployments`, { key: key.ADMIN })
+    const hook = await call('POST', '/api/webhook-endpoints', {
+      key: key.ADMIN,
+      body: { url: 'https://hooks.example.com', events: ['deployment.failed'] },
+    })
+    const delivery = await call('POST', `/api/webhook-endpoints/${hook.body.id}/test`, { key: key.ADMIN })
     const apiKey = await call('POST', '/api/api-keys', { key: key.ADMIN, body: { name: 'CI', permissions: ['view:projects'] } })
     return {
       ...(await populateAccount(server, tenant)),
@@ -48,6 +53,8 @@ describeDialect({
       roleId: role.body.id,
       projectId: project.body.id,
       environmentId: environment.body.id,
+      endpointId: hook.body.id,
+      deliveryId: delivery.body.id,
       serviceId: webService.id,
       deploymentId: deployment.body.id,
     }
@@ -57,6 +64,8 @@ describeDialect({
     updateMemberRole: { roleId: roleId! },
     createApiKey: { name: 'Refused', permissions: ['view:projects'] },
     createRole: { name: 'Refused', permissionIds: [] },
+    createWebhookEndpoint: { url: 'https://hooks.example.com', events: ['deployment.failed'] },
+    replayWebhookEndpoint: { since: '2026-01-01T00:00:00Z' },
     createProject: { name: 'Refused' },
     createEnvironment: { projectId: projectId!, name: 'Refused', environmentType: 'staging' },
   }),

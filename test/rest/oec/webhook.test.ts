@@ -9,12 +9,13 @@ import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { cancelDeployment, deployWebService } from '../../../src/domain/deploys/deployment/index.ts'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import { fanOutEvents } from '../../../src/domain/webhooks/delivery/jobs.ts'
-import { contractBody, createWebhookEndpoint, outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { contractBodies, createWebhookEndpoint, outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { encodeId } from '../../../src/platform/id.ts'
+import { createWebhookBody as createOcoreBody } from '../../../src/rest/ocore/index.ts'
 import { createWebhookBody, oecDialect } from '../../../src/rest/oec/index.ts'
 import { type Receiver, startReceiver } from '../../support/receiver.ts'
 import { until } from '../../support/wait.ts'
@@ -28,7 +29,7 @@ let project: { id: string }
 beforeAll(async () => {
   rest = await startRest([oecDialect], { WORKER_LEASE_MS: '10000' }, oecKeys)
   outgoingHttp.provide(rest.app, createHttpOutgoing({ guard: createEgressGuard({ allow: rest.app.settings.EGRESS_ALLOW }) }))
-  contractBody.provide(rest.app, createWebhookBody(rest.app))
+  contractBodies.provide(rest.app, { OEC: createWebhookBody(rest.app), OCORE: createOcoreBody(rest.app) })
   jobs = startJobs(rest.app, { queues: [deliverWebhooks], chores: [fanOutEvents], worker: 'worker' })
   receiver = await startReceiver()
   project = (await execute(request(), createProject, { name: 'Shop' })).project
@@ -104,7 +105,7 @@ describe('the rows', () => {
       { url: 'https://hooks.example.com', events: ['deploy.failed'], format: 'xml' },
       422,
       'format',
-      'must be one of graphql, slack, teams, discord, raw',
+      'must be one of graphql, slack, teams, discord, raw, ocore',
     ],
     [{ url: 'https://hooks.example.com', events: ['deploy.failed'], is_active: 'yes' }, 400, 'is_active', 'must be true or false'],
     [{ url: 'ftp://x', events: ['deploy.failed'] }, 422, 'url', expect.any(String)],

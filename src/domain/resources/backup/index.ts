@@ -21,6 +21,7 @@ import { restoreQueue } from './restore-queue.ts'
 import { pruneBackups, purgeBackups, runSchedules, sweepLeftovers } from './schedule.ts'
 import { verificationQueue } from './verification.ts'
 
+export { backupEvents } from './events.ts'
 export { backupEngine, backupStore } from './ports.ts'
 
 declare module '../../../platform/id.ts' {

@@ -1,9 +1,9 @@
 /** What endpoints show of their deliveries, for doors that list endpoints and deliveries by offset. */
 import { z } from 'zod'
 import type { WebhookDeliveryStatus } from '../../../generated/prisma/client.ts'
-import { defineQuery, visible } from '../../../platform/command.ts'
-import { row, rows, sql } from '../../../platform/db/index.ts'
-import { type Slice, sliceInput, windowOf } from '../../../platform/page.ts'
+import { defineQuery, type Read, visible } from '../../../platform/command.ts'
+import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { defaultPage, forwardInput, type Slice, sliceInput, windowOf } from '../../../platform/page.ts'
 import { findWebhookEndpoint } from '../endpoint/index.ts'
 
 /** Failures in a row are counted up to this number. */
@@ -46,6 +46,20 @@ export type EndpointDelivery = {
   lastAttemptAt: Date | null
 }
 
+/** Deliveries for which a condition on `d` holds, newest first. */
+const readDeliveries = (tx: Tx, where: Sql, { limit, offset }: { limit: number | null; offset: number }): Promise<EndpointDelivery[]> =>
+  rows(
+    tx,
+    sql`select d.endpoint_id, d.message_id, m.event_type, d.status, d.reason, d.attempt_count, d.next_attempt_at, d.created_at,
+               a.response_status, a.duration_ms, a.started_at as last_attempt_at
+        from webhook_delivery d join webhook_message m on m.id = d.message_id
+          left join lateral (select t.response_status, t.duration_ms, t.started_at from webhook_attempt t
+                             where t.message_id = d.message_id and t.endpoint_id = d.endpoint_id order by t.id desc limit 1) a on true
+        where ${where} order by d.message_id desc limit ${limit}::bigint offset ${offset}::bigint`,
+  )
+
+const isVisible = async (read: Read, id: string) => (await findWebhookEndpoint.run({ ...read, columns: ['id'] }, { id })) !== null
+
 export const sliceEndpointDeliveries = defineQuery({
   name: 'endpointDeliverySlice',
   description: 'Deliveries to a webhook endpoint by offset, newest first, with their total number. Null if the endpoint does not exist.',
@@ -53,21 +67,28 @@ export const sliceEndpointDeliveries = defineQuery({
   ids: { endpointId: 'WebhookEndpoint' },
   input: z.object({ endpointId: z.string(), ...sliceInput }),
   async run(read, { endpointId, ...slice }): Promise<Slice<EndpointDelivery> | null> {
-    if (!(await findWebhookEndpoint.run({ ...read, columns: ['id'] }, { id: endpointId }))) return null
+    if (!(await isVisible(read, endpointId))) return null
     const { limit, offset } = windowOf(slice)
-    const found = await rows<EndpointDelivery>(
-      read.tx,
-      sql`select d.endpoint_id, d.message_id, m.event_type, d.status, d.reason, d.attempt_count, d.next_attempt_at, d.created_at,
-                 a.response_status, a.duration_ms, a.started_at as last_attempt_at
-          from webhook_delivery d join webhook_message m on m.id = d.message_id
-            left join lateral (select t.response_status, t.duration_ms, t.started_at from webhook_attempt t
-                               where t.message_id = d.message_id and t.endpoint_id = d.endpoint_id order by t.id desc limit 1) a on true
-          where d.endpoint_id = ${endpointId}::uuid order by d.message_id desc limit ${limit}::bigint offset ${offset}::bigint`,
-    )
+    const found = await readDeliveries(read.tx, sql`d.endpoint_id = ${endpointId}::uuid`, { limit, offset })
     const { total } = (await row<{ total: number }>(
       read.tx,
       sql`select count(*)::int as total from webhook_delivery d where d.endpoint_id = ${endpointId}::uuid`,
     ))!
     return { rows: found, total, limit, offset }
+  },
+})
+
+export const pageEndpointDeliveries = defineQuery({
+  name: 'endpointDeliveryPage',
+  description: 'Page of the deliveries to a webhook endpoint, newest first. Null if the endpoint does not exist.',
+  permission: 'view:webhooks',
+  ids: { endpointId: 'WebhookEndpoint' },
+  input: z.object({ endpointId: z.string(), ...forwardInput }),
+  async run(read, { endpointId, first, afterId }): Promise<{ rows: EndpointDelivery[]; hasNextPage: boolean } | null> {
+    if (!(await isVisible(read, endpointId))) return null
+    const size = first ?? defaultPage
+    const older = afterId ? sql`d.message_id < ${afterId}::uuid` : sql`true`
+    const found = await readDeliveries(read.tx, sql`d.endpoint_id = ${endpointId}::uuid and ${older}`, { limit: size + 1, offset: 0 })
+    return { rows: found.slice(0, size), hasNextPage: found.length > size }
   },
 })

@@ -1,7 +1,8 @@
 /** Events as chat messages, in the JSON format of the incoming webhooks of each chat service. Pure. */
 import type { WebhookFormat } from '../../../generated/prisma/client.ts'
+import type { ContractFormat } from '../endpoint/index.ts'
 
-type ChatFormat = Exclude<WebhookFormat, 'RAW' | 'EMAIL' | 'OEC'>
+type ChatFormat = Exclude<WebhookFormat, 'RAW' | 'EMAIL' | ContractFormat>
 
 export type ChatEvent = { type: string; timestamp: string; data: unknown }
 

@@ -1,6 +1,6 @@
 /** Bodies that differ from that of the message: an older schema version, a selection, or another format. */
 import type { App } from '../../../platform/work.ts'
-import { contractBody, type Recipient, selectionPort } from '../endpoint/index.ts'
+import { contractBodies, type Recipient, selectionPort } from '../endpoint/index.ts'
 import { inVersion } from '../event-type/index.ts'
 import type { Sendable } from '../message/index.ts'
 import { chatBody } from './chat.ts'
@@ -19,7 +19,8 @@ export const maxBodyBytes = 256 * 1024
 export async function shapeBody(app: App, message: Sendable, recipient: Recipient, body: string): Promise<string> {
   const plain = JSON.parse(body) as Body
   if (recipient.format === 'EMAIL') return emailBody(plain)
-  if (recipient.format === 'OEC') return contractBody.use(app).print(plain, recipient.organizationId)
+  if (recipient.format === 'OEC' || recipient.format === 'OCORE')
+    return contractBodies.use(app)[recipient.format].print(plain, recipient.organizationId)
   if (recipient.format !== 'RAW') return chatBody(recipient.format, plain)
   const { version, data } = inVersion(app.domain.eventTypes, message.eventType, message.schemaVersion, plain.data, recipient.schemaVersion)
   const selected = await select(app, message, recipient)

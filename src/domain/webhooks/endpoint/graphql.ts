@@ -33,6 +33,7 @@ const WebhookFormat = enumType('WebhookFormat', 'Format of the request body.', {
   EMAIL:
     'Body of email events, with `event`, `email_id`, `service_id`, `to`, `from`, `subject`, `timestamp` and `data`. Only for endpoints that `createEmailWebhook` creates.',
   OEC: 'Body of the oec.sh Public API, with `event`, `timestamp` and `data`, and its names of events and statuses.',
+  OCORE: 'Body of the oCore API, with `event`, `timestamp` and `data`, and its names of events and statuses.',
 })
 
 const WebhookKeyType = enumType('WebhookKeyType', 'Algorithm that requests are signed with.', {

@@ -15,7 +15,7 @@ import {
   webhookEndpointUpdated,
 } from './events.ts'
 import { headersIdentity, keyIdentity } from './model.ts'
-import { contractBody, dispatcherPort, outgoingHttp, selectionPort } from './ports.ts'
+import { contractBodies, dispatcherPort, outgoingHttp, selectionPort } from './ports.ts'
 import {
   countWebhookEndpoints,
   findWebhookEndpoint,
@@ -41,7 +41,16 @@ export {
 } from './events.ts'
 export { matchesFilter, type PayloadFilter } from './filter.ts'
 export { defaultTimeoutMs, maxConcurrency, retryScheduleOf } from './model.ts'
-export { type BodyEvent, contractBody, type Dispatcher, dispatcherPort, type OutgoingResult, outgoingHttp, selectionPort } from './ports.ts'
+export {
+  type BodyEvent,
+  type ContractFormat,
+  contractBodies,
+  type Dispatcher,
+  dispatcherPort,
+  type OutgoingResult,
+  outgoingHttp,
+  selectionPort,
+} from './ports.ts'
 export {
   findRecipients,
   findWebhookEndpoint,
@@ -83,7 +92,7 @@ export const endpoint = defineConcept({
     { table: 'webhook_key', key: 'id', column: 'sealed', identity: keyIdentity },
     { table: 'webhook_endpoint', key: 'id', column: 'sealed_headers', identity: headersIdentity },
   ],
-  ports: [outgoingHttp, selectionPort, contractBody, dispatcherPort],
+  ports: [outgoingHttp, selectionPort, contractBodies, dispatcherPort],
   constraints: stamped('webhook_endpoint'),
   extensions: [organizationContents.with(endpointsOfOrganization)],
 })

@@ -66,13 +66,16 @@ export const selectionPort = definePort<Selection>('selection')
 /** An event as a body contains it. */
 export type BodyEvent = { type: string; timestamp: string; data: unknown }
 
-/** Bodies in the names of a contract, which the REST dialect of that contract knows. */
+/** Formats of contracts, each of which the REST dialect of that contract knows. */
+export type ContractFormat = 'OEC' | 'OCORE'
+
+/** Bodies in the names of a contract. */
 export interface ContractBody {
-  /** JSON text of an event of the organization, in the format `OEC`. */
+  /** JSON text of an event of the organization. */
   print(event: BodyEvent, organizationId: string): Promise<string>
 }
 
-export const contractBody = definePort<ContractBody>('webhook body of a contract')
+export const contractBodies = definePort<Record<ContractFormat, ContractBody>>('webhook bodies of contracts')
 
 export type MirroredEndpoint = {
   /** TypeID. */

@@ -64,7 +64,7 @@ export const endpointSettings = defineRowSettings<Omit<WebhookEndpoint, OtherCol
   legacyHeaders: { schema: z.boolean(), default: false },
   schemaVersion: { schema: between(1, 1_000), default: ({ domain }) => newestVersion(domain.eventTypes) },
   timeoutMs: { schema: between(1_000, 30_000), default: null },
-  format: { schema: z.enum(['RAW', 'SLACK', 'TEAMS', 'DISCORD', 'OEC']), default: 'RAW' },
+  format: { schema: z.enum(['RAW', 'SLACK', 'TEAMS', 'DISCORD', 'OEC', 'OCORE']), default: 'RAW' },
   selection: { schema: z.string().max(10_000, { error: 'must be at most 10000 characters' }), default: null },
 })
 

@@ -1,0 +1,2 @@
+-- AlterEnum
+ALTER TYPE "webhook_format" ADD VALUE 'OCORE';
