@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Server } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, demandOrganization, ofOrganization } from '../../../platform/command.ts'
-import { assignments, newRow, row, sql, violated } from '../../../platform/db/index.ts'
+import { assignments, newRow, row, run, sql, violated } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -10,15 +10,8 @@ import { startOperation } from '../../access/operation/index.ts'
 import { normalPrivateKey } from '../../access/ssh-key/index.ts'
 import { serverErrors } from './errors.ts'
 import { eventOf, serverCreated, serverUpdated } from './events.ts'
-import {
-  createServerSchema,
-  credentialIdentity,
-  fingerprintSchema,
-  type ServerRow,
-  serversTopic,
-  shown,
-  updateServerSchema,
-} from './model.ts'
+import { createServerSchema, credentialIdentity, fingerprintSchema, serversTopic, shown, updateServerSchema } from './model.ts'
+import { serverListing } from './queries.ts'
 
 /** Locks a server within the caller's scope. Null if it does not exist or is being removed. */
 const lockServer = ({ tx, caller }: Work, id: string): Promise<Server | null> =>
@@ -151,11 +144,11 @@ export const deleteServer = defineCommand({
   target: (work, { id }) => lockServer(work, id!),
   input: z.object({}),
   emits: [],
-  async run(work, _input, target: Server): Promise<{ server: ServerRow; operation: Awaited<ReturnType<typeof operate>> }> {
+  async run(work, _input, target: Server) {
     if (target.kind === 'local') throw serverErrors.server_is_local({ field: 'id' })
     const set = assignments({ ...due(target), status: 'REMOVING', credential: null, nextCheckAt: null, version: target.version + 1 })
-    const server = (await row<Server>(work.tx, sql`update server set ${set} where id = ${target.id}::uuid returning *`))!
-    return { server: shown(server), operation: await operate(work, 'deleteServer', server) }
+    await run(work.tx, sql`update server set ${set} where id = ${target.id}::uuid`)
+    return { deletedId: target.id, operation: await operate(work, 'deleteServer', target) }
   },
   audited: (_input, { operation }) => ({ operationId: encodeId('Operation', operation.id) }),
 })
@@ -186,10 +179,7 @@ export const acceptServerHostKey = defineCommand({
 
 /** Throws unless services can be placed on a server that the caller may see: `not_found` or `placement_unsupported`. */
 export async function demandPlaceable({ tx, caller }: Work, serverId: string): Promise<void> {
-  const server = await row<Pick<Server, 'kind'>>(
-    tx,
-    sql`select kind from server where id = ${serverId}::uuid and organization_id = ${caller.organizationId}::uuid`,
-  )
+  const server = (await serverListing.find({ tx, caller, columns: ['kind'] }, [serverId]))[0]
   if (!server) throw errors.not_found({ field: 'serverId' })
   if (server.kind !== 'local') throw serverErrors.placement_unsupported({ field: 'serverId' })
 }

@@ -11,6 +11,7 @@ import {
   rootConnection,
   versionFields,
 } from '../../../graphql/builder/index.ts'
+import { encodeId } from '../../../platform/id.ts'
 import { Operation } from '../../access/operation/graphql.ts'
 import { acceptServerHostKey, createServer, deleteServer, updateServer, validateServer } from './commands.ts'
 import type { SshFailureCode } from './ports.ts'
@@ -196,7 +197,10 @@ mutation(deleteServer, {
   versioned: true,
   input: idInput,
   payload: (t) => ({
-    server: t.field({ type: Server, description: 'The server, which is being removed.', resolve: ({ server }) => server }),
+    deletedId: t.id({
+      description: 'ID of the server, which is being removed.',
+      resolve: ({ deletedId }) => encodeId('Server', deletedId),
+    }),
     operation: t.field({ type: Operation, description: 'Operation that removes the server.', resolve: ({ operation }) => operation }),
   }),
 })

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { Server, ServerStatus } from '../../../generated/prisma/client.ts'
+import { mask } from '../../../platform/mask.ts'
 import { nameSchema } from '../../../platform/name.ts'
 import type { HostKey, Inspection, SshFailureCode } from './ports.ts'
 
@@ -35,7 +36,9 @@ const maxKeyLength = 16_384
 
 const credentialFields = {
   authMethod: z.enum(['PASSWORD', 'PRIVATE_KEY']),
-  sshPassword: textSchema(1_000).nullish(),
+  sshPassword: textSchema(1_000)
+    .refine((password) => password !== mask, { error: 'must not be the mask of a secret' })
+    .nullish(),
   sshPrivateKey: z
     .string()
     .max(maxKeyLength, { error: `must be at most ${maxKeyLength} characters` })

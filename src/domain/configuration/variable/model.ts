@@ -1,8 +1,8 @@
 /** The rules that all variables share, whichever concept stores them: names, values, sizes and warnings. Pure. */
 import { z } from 'zod'
+import { mask } from '../../../platform/mask.ts'
 
-/** Shown in place of a secret value. Its length says nothing about the value, and it is not accepted as a value. */
-export const mask = '********'
+export { mask }
 
 export const maxValueBytes = 64 * 1024
 /** Limit for each service and each project. */
