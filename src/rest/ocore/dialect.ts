@@ -21,15 +21,17 @@ import { memberRoutes } from './routes/member.ts'
 import { organizationRoutes } from './routes/organization.ts'
 import { projectRoutes } from './routes/project.ts'
 import { roleRoutes } from './routes/role.ts'
+import { serverRoutes } from './routes/server.ts'
 import { userRoutes } from './routes/user.ts'
 import { webhookEndpointRoutes } from './routes/webhook-endpoint.ts'
+import { serverBodies } from './server-bodies.ts'
 import { userBodies } from './user-bodies.ts'
 import { webhookBodies } from './webhook-bodies.ts'
 
 export const ocoreDialect: Dialect = {
   name: 'ocore',
   title: 'Quayside oCore API',
-  description: `Manage your account, the organization with its members and roles, projects, environments, deployments, API keys and webhook endpoints, and read the audit log. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization, except for \`/user\`; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
+  description: `The objects of an organization by the oCore API. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization, except for \`/user\`; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
   prefixes: ['/api'],
   // Browsers load the document and its page without X-Org-Slug.
   areas: ['/api/ocore', '/api'],
@@ -40,6 +42,7 @@ export const ocoreDialect: Dialect = {
     ...organizationRoutes,
     ...memberRoutes,
     ...roleRoutes,
+    ...serverRoutes,
     ...projectRoutes,
     ...environmentRoutes,
     ...deploymentRoutes,
@@ -59,6 +62,7 @@ export const ocoreDialect: Dialect = {
     ...sharedBodies,
     ...userBodies,
     ...organizationBodies,
+    ...serverBodies,
     ...projectBodies,
     ...deploymentBodies,
     ...apiKeyBodies,

@@ -1,4 +1,5 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
+import type { ServerRow } from '../../domain/apps/server/index.ts'
 import type { EnvironmentStatus, ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
 
@@ -59,3 +60,17 @@ export const deliveryWords = {
   CANCELLED: 'cancelled',
   UNKNOWN: 'unknown',
 } as const satisfies Record<EndpointDelivery['status'], string>
+
+export const serverStatuses = {
+  PENDING: 'pending',
+  VALIDATING: 'validating',
+  ACTIVE: 'active',
+  ERROR: 'error',
+  REMOVING: 'removing',
+} as const satisfies Record<ServerRow['status'], string>
+
+/** The document has no words for them. */
+export const authMethods = { PASSWORD: 'password', PRIVATE_KEY: 'private_key' } as const satisfies Record<
+  NonNullable<ServerRow['authMethod']>,
+  string
+>

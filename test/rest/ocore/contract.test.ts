@@ -26,6 +26,11 @@ const deployment = [
 ]
 const environment = ['id', 'projectId', 'name', 'environmentType', 'branch', 'status', 'instanceId', 'createdAt', 'updatedAt']
 
+const server = [
+  ...['id', 'name', 'host', 'port', 'sshUser', 'authMethod', 'status', 'statusMessage', 'cpuCores', 'ramTotalBytes'],
+  ...['osName', 'osVersion', 'lastSeenAt', 'createdAt'],
+]
+
 /** Method, path, status, fields of the response, and fields of an item of a list. */
 type Row = [method: string, path: string, status: number, fields: string[], item?: string[]]
 
@@ -57,6 +62,11 @@ const served: Row[] = [
   ['POST', '/roles', 201, role],
   ['PUT', '/roles/{id}', 200, role],
   ['DELETE', '/roles/{id}', 200, message],
+  ['POST', '/servers', 201, server],
+  ['POST', '/servers/{id}/validate', 202, job],
+  ['GET', '/servers', 200, list, server],
+  ['GET', '/servers/{id}', 200, server],
+  ['DELETE', '/servers/{id}', 202, job],
   ['GET', '/projects', 200, list, project],
   ['POST', '/projects', 201, project],
   ['GET', '/projects/{id}', 200, project],
@@ -92,7 +102,6 @@ const missing: Record<string, string[]> = {
     ...['GET /admin/users', 'POST /admin/users', 'GET /admin/orgs', 'GET /admin/settings', 'PUT /admin/settings', 'GET /admin/jobs'],
   ],
   'issue 22, later steps': [
-    ...['POST /servers', 'POST /servers/{id}/validate', 'GET /servers', 'GET /servers/{id}', 'DELETE /servers/{id}'],
     ...['GET /instances', 'POST /instances', 'GET /instances/{id}', 'PATCH /instances/{id}', 'DELETE /instances/{id}'],
     ...['POST /instances/{id}/start', 'POST /instances/{id}/stop'],
     ...['GET /instances/{id}/database', 'POST /instances/{id}/database', 'DELETE /instances/{id}/database/{id}'],

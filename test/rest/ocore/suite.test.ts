@@ -20,6 +20,8 @@ async function populateAccount({ app, call }: TestServer, { owner }: Tenant) {
   return { sessionId: session.id, sshKeyId, passkeyId }
 }
 
+const connection = { host: '127.0.0.1', port: 9, sshUser: 'deploy', authMethod: 'password', sshPassword: 'hunter2' }
+
 describeDialect({
   dialect: ocoreDialect,
   keys: ocoreKeys,
@@ -46,6 +48,7 @@ describeDialect({
     })
     const delivery = await call('POST', `/api/webhook-endpoints/${hook.body.id}/test`, { key: key.ADMIN })
     const apiKey = await call('POST', '/api/api-keys', { key: key.ADMIN, body: { name: 'CI', permissions: ['view:projects'] } })
+    const registered = await call('POST', '/api/servers', { key: key.ADMIN, body: { name: 'Rack 4', ...connection } })
     return {
       ...(await populateAccount(server, tenant)),
       apiKeyId: apiKey.body.id,
@@ -57,6 +60,7 @@ describeDialect({
       deliveryId: delivery.body.id,
       serviceId: webService.id,
       deploymentId: deployment.body.id,
+      serverId: registered.body.id,
     }
   },
   bodies: ({ projectId, roleId }) => ({
@@ -66,6 +70,7 @@ describeDialect({
     createRole: { name: 'Refused', permissionIds: [] },
     createWebhookEndpoint: { url: 'https://hooks.example.com', events: ['deployment.failed'] },
     replayWebhookEndpoint: { since: '2026-01-01T00:00:00Z' },
+    createServer: { name: 'Refused', ...connection },
     createProject: { name: 'Refused' },
     createEnvironment: { projectId: projectId!, name: 'Refused', environmentType: 'staging' },
   }),
