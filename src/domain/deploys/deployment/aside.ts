@@ -5,10 +5,9 @@
 
 import type { WebService } from '../../../generated/prisma/client.ts'
 import { sql, type Tx } from '../../../platform/db/index.ts'
-import { reportFailure } from '../../../platform/failure-log.ts'
 import type { App } from '../../../platform/work.ts'
 import { disksOverLimit } from '../disk/index.ts'
-import { instancesOf, isAside, runtimePort, standAside, untilAlone } from '../instance/index.ts'
+import { instancesOf, isAlone, isAside, runtimePort, standAside, untilAlone } from '../instance/index.ts'
 import { type Run, StepFailed } from './run.ts'
 
 /** Stops all other instances of the service. Resolves when they are gone. Can be repeated. */
@@ -17,7 +16,7 @@ export async function stopFormer(run: Run): Promise<void> {
   const settings = run.settings()
   // Requests in flight finish first, then the former instance has its time to exit.
   run.extend(app.settings.DRAIN_TIMEOUT_MS + settings.shutdownGraceMs)
-  await log.say('Stopping the running release. Requests wait until the new one takes them.')
+  if (!(await isAlone(app.db, deployment))) await log.say('Stopping the running release. Requests wait until the new one takes them.')
   await run.write(async (work) => {
     const changed = await run.set(work, sql`phase = phase`)
     await standAside(work, deployment)
@@ -53,17 +52,15 @@ export async function diskWarnings({ app, tx }: { app: App; tx: Tx }, { id, desi
   ]
 }
 
-/** Stops the instances of a deployment that has failed, if others stand aside for it. Their rows are removed by the reconciler. */
+/**
+ * Stops the instances of a deployment that has failed, if others stand aside for it. Their rows are removed by the reconciler. If it throws,
+ * the deployment does not end, and another worker tries again.
+ */
 export async function stopNew(run: Run): Promise<void> {
-  const { app, deployment } = run
+  const { app, deployment, log } = run
   if (!(await isAside(app.db, deployment))) return
-  try {
-    await run.log.say('Stopping the new release. The former one is started again.')
-    for (const { id } of await instancesOf(app.db, deployment.id)) {
-      await runtimePort.use(app).stop(id, { graceMs: run.settings().shutdownGraceMs })
-    }
-  } catch (error) {
-    // The reconciler tries again, and starts nothing before it has succeeded.
-    reportFailure(app, error, 'the instances of a failed deployment could not be stopped', { deploymentId: deployment.id }, 'warn')
+  await log.say('Stopping the new release. The former one is started again.')
+  for (const { id } of await instancesOf(app.db, deployment.id)) {
+    await runtimePort.use(app).stop(id, { graceMs: run.settings().shutdownGraceMs })
   }
 }

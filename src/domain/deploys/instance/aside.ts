@@ -25,16 +25,19 @@ export const isAside = async (tx: Tx, { webServiceId, id }: Place): Promise<bool
     sql`select 1 as aside from service_runtime where web_service_id = ${webServiceId}::uuid and aside_for_id = ${id}::uuid`,
   )) !== null
 
-/** Resolves when the service has no instances of other deployments: their processes have been observed to be gone. */
-export async function untilAlone(app: App, { webServiceId, id }: Place, signal: AbortSignal): Promise<void> {
+/** Whether the service has no instances of other deployments: their processes have been observed to be gone. */
+export const isAlone = async (tx: Tx, { webServiceId, id }: Place): Promise<boolean> =>
+  (await row(
+    tx,
+    sql`select 1 as other from instance where web_service_id = ${webServiceId}::uuid and deployment_id <> ${id}::uuid limit 1`,
+  )) === null
+
+/** Resolves when the service has no instances of other deployments. */
+export async function untilAlone(app: App, place: Place, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted()
-    const changed = app.wake.next(`service:${webServiceId}`, 200, signal)
-    const others = await row(
-      app.db,
-      sql`select 1 as other from instance where web_service_id = ${webServiceId}::uuid and deployment_id <> ${id}::uuid limit 1`,
-    )
-    if (others === null) return
+    const changed = app.wake.next(`service:${place.webServiceId}`, 200, signal)
+    if (await isAlone(app.db, place)) return
     await changed
   }
 }

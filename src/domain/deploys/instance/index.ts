@@ -18,7 +18,7 @@ import { keepRoutes, noteLoad } from './route.ts'
 import { findServiceLog } from './service-log.ts'
 import { sealedSnapshot } from './snapshot.ts'
 
-export { isAside, standAside, untilAlone } from './aside.ts'
+export { isAlone, isAside, standAside, untilAlone } from './aside.ts'
 export { routeChange } from './constraints.ts'
 export { deploymentKeys } from './default-variables.ts'
 export { activeStatuses, advancingStatuses, deployedStatuses, unfinishedStatuses, usingReleaseStatuses } from './deployment-status.ts'

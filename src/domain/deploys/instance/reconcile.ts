@@ -196,7 +196,17 @@ async function restart(app: App, service: ServiceRow, instance: InstanceRow, see
     app.wake.notify('routes')
   }
   try {
-    await startInstance(app, instance.id, await launchFacts(app, instance.deploymentId))
+    const facts = await launchFacts(app, instance.deploymentId)
+    await startInstance(app, instance.id, facts)
+    for (const { mountPath, readOnly } of facts.disks) {
+      if (readOnly)
+        await logForService(
+          app,
+          service,
+          instance.id,
+          `The disk at ${mountPath} is over its limit, so it is read-only until that is increased.`,
+        )
+    }
   } catch (error) {
     // The state of the instance is unknown: the next pass checks again.
     if (outageOf(error) === 'database') throw error
