@@ -3,10 +3,18 @@ import { spawn, spawnSync } from 'node:child_process'
 import { parseCLI, startVitest } from 'vitest/node'
 
 /** Debian packages, each with a program that shows whether it is installed. */
-const packages = { bubblewrap: 'bwrap', 'redis-server': 'redis-server', git: 'git', s3cmd: 's3cmd', rclone: 'rclone' }
+const packages = {
+  bubblewrap: 'bwrap',
+  'redis-server': 'redis-server',
+  git: 'git',
+  s3cmd: 's3cmd',
+  rclone: 'rclone',
+  'openssh-server': '/usr/sbin/sshd',
+}
 const installTimeoutMs = 300_000
 
-const isInstalled = (program: string) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0
+/** Whether the program can be started. Not all know the option. */
+const isInstalled = (program: string) => spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined
 
 async function installHostPackages(): Promise<void> {
   const missing = Object.entries(packages).flatMap(([name, program]) => (isInstalled(program) ? [] : [name]))
