@@ -317,6 +317,17 @@ describe('input', () => {
   })
 })
 
+it('services are placed on the local server, and another one is refused', async () => {
+  const ask = async (source: string, variables = {}) => (await operation(world.app, tenant.owner, source, variables)).data!
+  const projectId = (await ask('mutation { createProject(input: {name: "One"}) { project { id } } }')).createProject.project.id
+  const local = (await ask('{ servers { nodes { id } } }')).servers.nodes[0].id
+  const { id: other } = await create({ port: 22 })
+  const place = (serverId: string) => call('createWebService', { projectId, name: 'Web', serverId }, 'webService { name }')
+  expect((await place(local)).data!.createWebService.webService.name).toBe('Web')
+  expect((await place(other)).errors?.[0]).toMatchObject({ code: 'placement_unsupported', field: 'serverId' })
+  expect((await place('srv_00000000000000000000000000')).errors?.[0]).toMatchObject({ code: 'not_found', field: 'serverId' })
+})
+
 describe('the local server', () => {
   const localId = async () => {
     const { data } = await operation(

@@ -11,6 +11,7 @@ import { insertWithSlug, slugErrors } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
 import { environmentCreated, placeFor } from '../environment/index.ts'
 import { projectCreated } from '../project/index.ts'
+import { demandPlaceable } from '../server/index.ts'
 import { holdsFor, serviceCondition } from './conditions.ts'
 import { webServiceErrors } from './errors.ts'
 import {
@@ -37,12 +38,13 @@ export const createWebService = defineCommand({
   description:
     "Creates a web service. Nothing is deployed until `deployWebService` is called. The service belongs to the given environment or, by default, to the project's production environment.",
   permission: 'manage:web_services',
-  ids: { projectId: 'Project', environmentId: 'Environment', sshKeyId: 'SshKey' },
+  ids: { projectId: 'Project', environmentId: 'Environment', serverId: 'Server', sshKeyId: 'SshKey' },
   targetType: 'WebService',
   input: createWebServiceSchema,
   emits: [webServiceCreated, projectCreated, environmentCreated],
   async run(work, input) {
     refuseUnsupported(input.kind)
+    if (input.serverId) await demandPlaceable(work, input.serverId)
     const environment = await placeFor(work, input)
     const id = newId()
     const { organizationId, projectId, id: environmentId } = environment

@@ -213,6 +213,9 @@ mutation(createWebService, {
   input: (t) => ({
     projectId: t.id({ required: true, description: 'ID of the project.' }),
     environmentId: t.id({ description: "ID of the environment. Defaults to the project's oldest production environment." }),
+    serverId: t.id({
+      description: 'ID of the server to run on. Defaults to the local server. Any other fails with `placement_unsupported`.',
+    }),
     name: t.string({ required: true, description: 'Name of the service, from 1 to 100 characters.' }),
     kind: t.field({
       type: WebServiceKind,

@@ -108,6 +108,7 @@ export const createWebServiceSchema = serviceSettings.input.extend({
   environmentId: z.string().nullish(),
   /** Without `environmentId`: the project's oldest environment of this type, which is created if there is none. */
   environmentType: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).nullish(),
+  serverId: z.string().nullish(),
   sshKeyId: z.string().nullish(),
   name: nameSchema,
   slug: slugSchema.nullish(),
