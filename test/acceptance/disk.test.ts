@@ -1,8 +1,8 @@
 /** Services with a disk: its data is kept, one instance at a time has it, and requests wait while one replaces the other. */
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { acceptance, type Data, type Gate, refusalOf, sendTraffic, until } from './support.ts'
+import { acceptance, type Data, type Gate, sendTraffic, until } from './support.ts'
 
 const world = acceptance({ DISK_MEASURE_MS: '300' })
 
@@ -31,10 +31,15 @@ server.listen(process.env.PORT, process.env.HOST)
 async function serviceWithDisk(name: string, gates?: Parameters<typeof app>[0], settings: Data = {}) {
   const repository = await world.repository({
     'server.js': app(gates),
-    'package.json': '{"scripts":{"start":"node server.js"}}',
     'version.txt': 'v1',
   })
-  const service = await world.service({ name, repositoryUrl: repository.url, healthCheckPath: '/health', ...settings })
+  const service = await world.service({
+    name,
+    repositoryUrl: repository.url,
+    startCommand: 'exec node server.js',
+    healthCheckPath: '/health',
+    ...settings,
+  })
   const input = { webServiceId: service.id, name: 'data', mountPath: '/app/up/loads', sizeBytes: 2 ** 20 }
   const { disk } = await world.mutate('createDisk', input, 'disk { id variable }')
   return { repository, service, disk }
@@ -44,9 +49,9 @@ const ask = async (slug: string, file: string) => (await world.server.router(slu
 const running = (service: Data) => until(`${service.slug} runs`, async () => (await world.read(service)).status === 'RUNNING')
 
 describe('a service with a disk', () => {
-  it('keeps its data over deployments, restarts and a failed release, and answers every request', async () => {
+  it('keeps its data over deployments, restarts and a failed release, answers every request, and stops at its limit', async () => {
     const { repository, service, disk } = await serviceWithDisk('Shop')
-    await world.live(service)
+    const first = await world.live(service)
     expect(disk.variable).toBe('QUAYSIDE_DISK_DATA')
     const sending = sendTraffic(world.server, 'shop', { path: '/' })
     await repository.commit({ 'version.txt': 'v2' }, 'second')
@@ -64,22 +69,30 @@ describe('a service with a disk', () => {
     expect(releases.size).toBe(2)
     expect((await world.log(failed)).map(({ message }) => message)).toContain('Stopping the new release. The former one is started again.')
     expect(await world.read(service)).toMatchObject({ liveDeployment: { id: second.id }, instances: [{ restarts: 0 }] })
-  })
 
-  it('runs one instance, and its plans say that requests wait', async () => {
-    const { service } = await serviceWithDisk('Single')
-    const first = await world.live(service)
-    const scaled = await refusalOf(world.mutate('updateWebService', { id: service.id, maxInstances: 2 }, 'webService { id }'))
-    expect(scaled).toMatchObject({ code: 'one_instance_only' })
-    const wide = await world.service({ name: 'Wide', maxInstances: 2 })
-    const input = { webServiceId: wide.id, name: 'data', mountPath: '/data', sizeBytes: 2 ** 20 }
-    expect(await refusalOf(world.mutate('createDisk', input, 'disk { id }'))).toMatchObject({ code: 'disk_needs_one_instance' })
-    await world.live(service)
     const plans = await world.server.gql(
       `query ($s: ID!, $d: ID!) { deployPlan(webServiceId: $s) { warnings } rollbackPlan(deploymentId: $d) { warnings } }`,
       { s: service.id, d: first.id },
     )
     for (const plan of Object.values(plans)) expect((plan as Data).warnings.join()).toContain('Requests wait meanwhile')
+
+    // Over its limit, the disk stops deployments, not the service.
+    const disks = join(world.server.dataDir, 'disks')
+    const [stored] = await readdir(disks)
+    await writeFile(join(disks, stored!, 'data/large'), Buffer.alloc(2 ** 20 + 1, 'x'))
+    const limit = async () =>
+      (await world.server.gql('query ($id: ID!) { disk(id: $id) { isOverLimit } }', { id: disk.id })).disk.isOverLimit
+    await until('it is over its limit', limit)
+    expect(await world.end(await world.deploy(service))).toMatchObject({
+      failure: { phase: 'PREPARE', code: 'NO_CAPACITY', message: 'The disk data is over its limit.' },
+    })
+    expect(await ask('shop', '')).toBe('v2')
+    await world.mutate('updateDisk', { id: disk.id, sizeBytes: 2 ** 22 }, 'disk { id }')
+    expect(await limit()).toBe(false)
+
+    await world.remove(service)
+    await until('its data is gone', async () => (await readdir(disks)).length === 0)
+    await until('the service is gone', async () => (await world.read(service)) === null)
   })
 })
 
@@ -118,32 +131,5 @@ describe('kill -9 of the server', () => {
     expect(await waiting).toMatchObject({ status: 200, body: 'v2' })
     expect(await ask('killed', 'boots')).toBe('v1 v2 v3 v2')
     expect(await ask('killed', 'overlaps')).toBe('')
-  })
-})
-
-describe('the data of a disk', () => {
-  it('is measured; over the limit nothing is deployed, and the next instance cannot write; with the disk, it is removed', async () => {
-    const { service, disk } = await serviceWithDisk('Full')
-    await world.live(service)
-    const [uuid] = (await readdir(join(world.server.dataDir, 'disks'))).slice(-1)
-    const data = join(world.server.dataDir, 'disks', uuid!, 'data')
-    expect(await readFile(join(data, 'boots'), 'utf8')).toBe('v1 ')
-    await writeFile(join(data, 'large'), Buffer.alloc(2 ** 20 + 1, 'x'))
-    const read = async () =>
-      (await world.server.gql('query ($id: ID!) { disk(id: $id) { usedBytes isOverLimit sizeBytes } }', { id: disk.id })).disk
-    await until('it is over its limit', async () => (await read()).isOverLimit)
-    const refused = await world.end(await world.deploy(service))
-    expect(refused).toMatchObject({
-      status: 'FAILED',
-      failure: { phase: 'PREPARE', code: 'NO_CAPACITY', message: 'The disk data is over its limit.' },
-    })
-    await world.mutate('updateDisk', { id: disk.id, sizeBytes: 2 ** 22 }, 'disk { id }')
-    expect(await read()).toMatchObject({ isOverLimit: false, sizeBytes: 2 ** 22 })
-    await world.live(service)
-
-    expect(await refusalOf(world.mutate('deleteDisk', { id: disk.id }, 'deletedId'))).toMatchObject({ code: 'disk_in_use' })
-    await world.remove(service)
-    await until('its data is gone', async () => !(await readdir(join(world.server.dataDir, 'disks'))).includes(uuid!))
-    await until('the service is gone', async () => (await world.read(service)) === null)
   })
 })
