@@ -56,6 +56,17 @@ it('answers 503 with Retry-After after its limit, and at once beyond the number 
   expect((await next).body).toBe('new GET 0')
 })
 
+it('lets no request wait when it stops', async () => {
+  const router = await bed.router({ switchHoldMs: 60_000, maxHeld: 1 })
+  router.apply([held])
+  // One of the two waits, so the other one is answered.
+  const both = [call(router, host, '/'), call(router, host, '/')]
+  await Promise.race(both)
+  const closed = router.close({ graceMs: 60_000 })
+  for (const answer of await Promise.all(both)) expect(answer).toMatchObject(switching)
+  await closed
+})
+
 it('does not read the body of a request that waits', async () => {
   const router = await bed.router({ switchHoldMs: 300 })
   router.apply([held])

@@ -92,6 +92,8 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
   let closing: Promise<void> | null = null
   let onActivity: (() => void) | null = null
   let heldCount = 0
+  /** Aborted when the router stops: what waits for another release need not outlast it. */
+  let stopping = new AbortController()
 
   const forwarding = {
     table,
@@ -207,8 +209,9 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
       while (table.find(host)?.target.type === 'held') {
         const leftMs = exchange.heldUntil - performance.now()
         if (leftMs <= 0) return giveUp()
-        await table.changed(leftMs, exchange.signal)
+        await table.changed(leftMs, AbortSignal.any([exchange.signal, stopping.signal]))
         if (exchange.signal.aborted) return
+        if (stopping.signal.aborted) return giveUp()
       }
     } finally {
       heldCount -= 1
@@ -244,6 +247,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
       table.forget()
       if (!(await plain.listen(wanted, { shared }))) return false
       closing = null
+      stopping = new AbortController()
       return true
     },
     apply(routes) {
@@ -269,6 +273,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
   }
 
   async function drain(graceMs: number): Promise<void> {
+    stopping.abort()
     for (const { response } of running) if (!response.headersSent) response.shouldKeepAlive = false
     const servers = [plain, encrypted].flatMap((listener) => listener?.server ?? [])
     const stopped = await Promise.all(servers.map((listening) => stopListening(listening)))

@@ -164,7 +164,7 @@ export const stopWebService = desiredStateCommand({
 export const restartWebService = desiredStateCommand({
   name: 'restartWebService',
   description:
-    'Restarts a web service. New instances of the live release are started before the old ones are stopped. A stopped service is started. Fails with `no_live_deployment` if the service has no live deployment.',
+    'Restarts a web service. New instances of the live release are started before the old ones are stopped, unless the service has a disk. A stopped service is started. Fails with `no_live_deployment` if the service has no live deployment.',
   event: webServiceRestarted,
   async change(work, target) {
     await demandLive(work, target)

@@ -13,7 +13,7 @@ const EnvironmentAction = enumType('EnvironmentAction', 'Action on all web servi
   START: 'Start the services with their live releases. Leaves out services without a live deployment.',
   STOP: 'Stop the services.',
   RESTART:
-    'Restart the services. New instances are started before the old ones are stopped. Leaves out services without a live deployment.',
+    'Restart the services. New instances are started before the old ones are stopped, unless a service has a disk. Leaves out services without a live deployment.',
   UPDATE_MODULES: 'Update modules of Odoo services. Fails with `no_odoo_service`, because Odoo services are not supported yet.',
 })
 

@@ -1,5 +1,6 @@
 import { run, sql } from '../../../platform/db/index.ts'
 import { onEvent, type Reaction } from '../../../platform/events.ts'
+import { decodeId } from '../../../platform/id.ts'
 import {
   webServiceCreated,
   webServiceDeleted,
@@ -11,6 +12,7 @@ import {
 import { envVarChanged } from '../../configuration/env-var/index.ts'
 import { secretUpdated } from '../../configuration/secret/index.ts'
 import { secretBindingCreated } from '../../configuration/secret-binding/index.ts'
+import { diskEvents } from '../disk/index.ts'
 import { holdForReplacement } from './aside.ts'
 import { secrecyTopic } from './redaction.ts'
 
@@ -33,8 +35,13 @@ const updateRoutes = onEvent(
 const wakeRedactors = onEvent([envVarChanged, secretUpdated, secretBindingCreated], async (work) => work.wake(secrecyTopic))
 
 /** Requests wait while the only instance of a service is restarted. */
-const holdForRestart = onEvent(webServiceRestarted, async (work, { subjectId }) => {
-  await holdForReplacement(work, subjectId)
-})
+const holdForRestart = [
+  onEvent(webServiceRestarted, async (work, { subjectId }) => {
+    await holdForReplacement(work, subjectId)
+  }),
+  onEvent(diskEvents.deleted, async (work, { data }) => {
+    await holdForReplacement(work, decodeId('WebService', data.webServiceId))
+  }),
+]
 
-export const reactions: Reaction[] = [createRuntime, updateRoutes, wakeRedactors, holdForRestart]
+export const reactions: Reaction[] = [createRuntime, updateRoutes, wakeRedactors, ...holdForRestart]

@@ -82,7 +82,8 @@ export const actionRoutes: Route[] = [
     id: 'restartEnvironment',
     name: 'restart',
     summary: 'Restart an environment',
-    description: 'Restarts all services that have been deployed. New instances are started before the old ones are stopped.',
+    description:
+      'Restarts all services that have been deployed. New instances are started before the old ones are stopped, unless a service has a disk.',
     action: 'RESTART',
   }),
   actionRow({

@@ -148,7 +148,7 @@ export const webServiceRoutes: Route[] = [
     path: '/web-services/{web_service_id}/restart',
     tag,
     summary: 'Restart a web service',
-    description: 'New instances of the live release are started before the old ones are stopped.',
+    description: 'New instances of the live release are started before the old ones are stopped, unless the service has a disk.',
     command: restartWebService,
     params,
     status: 200,
