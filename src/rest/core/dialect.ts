@@ -70,6 +70,8 @@ export type Dialect = Omit<Face, 'paths'> & {
   /** Headers for an idempotency key. The first one present is used. */
   idempotencyHeaders: readonly string[]
   status: Readonly<Record<ErrorKind, number>>
+  /** Statuses of errors that differ from that of their kind, by code. */
+  statusOfCode?: Readonly<Record<string, number>>
   /** Whether a value that has the right type and breaks a rule has the status of `unprocessable` instead of `invalid`. */
   brokenRulesAreUnprocessable?: true
   renderError(failure: Failure): object

@@ -33,7 +33,7 @@ export function failureOf(app: App, dialect: Dialect, error: unknown, about: Abo
   const { code, kind, details } = known
   const issues = issuesOf(known)
   const breaksRule = kind === 'invalid' && issues.length > 0 && issues.every(({ reason }) => reason === 'value')
-  const status = dialect.status[breaksRule && dialect.brokenRulesAreUnprocessable ? 'unprocessable' : kind]
+  const status = dialect.statusOfCode?.[code] ?? dialect.status[breaksRule && dialect.brokenRulesAreUnprocessable ? 'unprocessable' : kind]
   const problems = issues.map(({ field, message, constraint }) => {
     const told = localize(message, field, vocabulary)
     return { field: told.field!, text: told.text, constraint }

@@ -8,7 +8,7 @@ import { authenticate, demandOrganization, keyPrefix } from './access.ts'
 import { apiKeyBodies } from './api-key-bodies.ts'
 import { auditBodies } from './audit-bodies.ts'
 import { deploymentBodies } from './deployment-bodies.ts'
-import { errorBody, renderError } from './error.ts'
+import { errorBody, renderError, statusOfCode } from './error.ts'
 import { sharedBodies } from './field.ts'
 import { organizationBodies } from './organization-bodies.ts'
 import { pageSources } from './page.ts'
@@ -55,6 +55,7 @@ export const ocoreDialect: Dialect = {
   page: pageSources,
   idempotencyHeaders: ['idempotency-key'],
   status: statusOfKind,
+  statusOfCode,
   rateLimits: [{ name: 'ocore', perMinute: 300 }],
   legacyRateLimitHeaders: false,
   renderError,

@@ -23,6 +23,20 @@ const schema = z
 
 export const errorBody = { id: 'Error', schema } satisfies Named
 
+/** Conflicts with the state of an object are 422 in this contract; 409 is for duplicates, and for what is still in use. */
+export const statusOfCode: Readonly<Record<string, number>> = Object.fromEntries(
+  [
+    'deployment_in_progress',
+    'last_organization',
+    'last_owner',
+    'rollback_not_eligible',
+    'totp_enabled',
+    'totp_not_enabled',
+    'totp_not_set_up',
+    'webhook_endpoint_disabled',
+  ].map((code) => [code, 422]),
+)
+
 /** Codes by status. An error with another status keeps the code of the domain. */
 const codes: Record<number, (failure: Failure) => string> = {
   400: ({ code }) => (code === 'missing_organization' ? code : 'validation_error'),

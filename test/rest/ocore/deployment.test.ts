@@ -149,7 +149,7 @@ it('a rollback restores an earlier deployment, and the one that it replaces is r
     await live((await deploy(project)).id),
   ]
   const path = `/${project}/deployments`
-  expect(await call('POST', `${path}/${third}/rollback`)).toMatchObject({ status: 409, body: { error: { code: 'conflict' } } })
+  expect(await call('POST', `${path}/${third}/rollback`)).toMatchObject({ status: 422, body: { error: { code: 'unprocessable' } } })
   const made = await call('POST', `${path}/${first}/rollback`)
   const [environment] = (await rest.call('GET', `/api/environments?projectId=${project}`, { key: rest.acme.key.ADMIN })).body.data
   expect(made).toMatchObject({

@@ -69,8 +69,8 @@ it('members are invited and listed, and the last owner stays one', async () => {
     status: 400,
     body: { error: { details: { field: 'roleId', constraint: 'required' } } },
   })
-  expect(await call('PUT', `${path}/role`, { roleId: viewer.id })).toMatchObject({ status: 409 })
-  expect(await call('DELETE', path)).toMatchObject({ status: 409 })
+  expect(await call('PUT', `${path}/role`, { roleId: viewer.id })).toMatchObject({ status: 422 })
+  expect(await call('DELETE', path)).toMatchObject({ status: 422 })
 })
 
 it('the organization is deleted only by a request that names it', async () => {

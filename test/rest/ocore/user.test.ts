@@ -56,7 +56,7 @@ it('the password changes, with the current one only, and ends the other sessions
 
 it('one-time passwords are set up, enabled with a code, which returns eight recovery codes, and disabled with one of them', async () => {
   expect(await call('POST', '/totp/enable', { code: '123456' })).toMatchObject({
-    status: 409,
+    status: 422,
     body: { error: { message: 'One-time passwords are not set up. Call POST /user/totp/setup first.' } },
   })
   const { secret, otpauthUrl } = (await call('POST', '/totp/setup')).body
@@ -66,7 +66,7 @@ it('one-time passwords are set up, enabled with a code, which returns eight reco
   const { recoveryCodes } = (await call('POST', '/totp/enable', { code: codeAt(secretOf(otpauthUrl), step) })).body
   expect(new Set(recoveryCodes).size).toBe(8)
   expect((await call('GET', '')).body.totpEnabled).toBe(true)
-  expect(await call('POST', '/totp/setup')).toMatchObject({ status: 409 })
+  expect(await call('POST', '/totp/setup')).toMatchObject({ status: 422 })
   expect(await call('POST', '/totp/disable', { code: '000000' })).toMatchObject(forbidden)
   expect(await call('POST', '/totp/disable', { code: recoveryCodes[0] })).toMatchObject({ status: 200 })
   expect((await call('GET', '')).body.totpEnabled).toBe(false)

@@ -184,7 +184,7 @@ describe('a receiver', () => {
     })
     await call('PATCH', `/${endpoint.id}`, { active: false })
     for (const replay of [path, `/${endpoint.id}/replay`])
-      expect(await call('POST', replay, { since })).toMatchObject({ status: 409, body: { error: { code: 'conflict' } } })
+      expect(await call('POST', replay, { since })).toMatchObject({ status: 422, body: { error: { code: 'unprocessable' } } })
     await flaky.close()
   })
 })

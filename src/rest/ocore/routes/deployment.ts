@@ -67,7 +67,7 @@ export const deploymentRoutes: Route[] = [
     tag,
     summary: 'Roll back to a deployment',
     description:
-      'Creates a deployment that restores the release and the configuration of an earlier one. One that never went live, or is live, answers 409.',
+      'Creates a deployment that restores the release and the configuration of an earlier one. One that never went live, or is live, answers 422.',
     command: rollbackDeployment,
     params: { deploymentId: 'deploymentId' },
     within: ofProject,
