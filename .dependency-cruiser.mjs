@@ -25,7 +25,7 @@ export const floors = {
   ],
   apps: ['server', 'plan', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
-  deploys: ['log', 'disk', 'instance', 'usage', 'deployment', 'environment-action'],
+  deploys: ['log', 'disk', 'instance', 'certificate', 'usage', 'deployment', 'environment-action'],
   resources: ['resource', 'resource-binding', 'database', 'database-replica', 'backup', 'redis', 'storage', 'stored-object', 'email'],
   odoo: ['odoo-account', 'bridge-call', 'speed-test'],
   webhooks: ['event-type', 'endpoint', 'message', 'delivery', 'attempt'],

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { listProcesses } from './cli/process-record.ts'
 import { inboundDomain, inboundMail } from './domain/access/mail/index.ts'
+import { openTlsPort } from './domain/deploys/certificate/index.ts'
 import { openRouter, routerPort } from './domain/deploys/instance/index.ts'
 import { type MailReceiver, openMailReceiver } from './drivers/smtp/receiver.ts'
 import { pause } from './platform/clock.ts'
@@ -18,13 +19,14 @@ export class StartError extends Error {}
 /** How long a start waits for another process of this installation that is starting and may have opened the router's port. */
 const othersStartMs = 20_000
 
-/** Opens the router's port. Another process of this installation, even one that is still starting, may have it already; other programs not. */
+/** Opens the ports of the router. Another process of this installation, even one that is still starting, may have them already; other programs not. */
 export async function openRouterPort(app: App): Promise<void> {
   const { DATA_DIR, ROUTER_PORT } = app.settings
   const router = routerPort.use(app)
   const deadline = performance.now() + othersStartMs
   for (;;) {
     await openRouter(app)
+    await openTlsPort(app)
     const hasTlsPort = router.tls?.listens ?? true
     if (router.ready && hasTlsPort) return
     const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)

@@ -1,10 +1,12 @@
 /** Drivers for the domain's ports, by the settings. The only place that chooses drivers. */
 
 import { lookup } from 'node:dns/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { root } from './cli/open-app.ts'
 import { dnsResolver, mailConcurrency, mailTransport } from './domain/access/mail/index.ts'
 import { sshPort } from './domain/apps/server/index.ts'
+import { certificateAuthority, findChallengeAnswer } from './domain/deploys/certificate/index.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import { diskStore } from './domain/deploys/disk/index.ts'
 import { type Runtime, routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
@@ -18,6 +20,7 @@ import { storageEndpoint } from './domain/resources/storage/index.ts'
 import { blobStore } from './domain/resources/stored-object/index.ts'
 import type { BlobStore } from './domain/resources/stored-object/ports.ts'
 import { contractBodies, dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
+import { createAcme } from './drivers/acme/index.ts'
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createBackupS3 } from './drivers/backup-s3/index.ts'
 import { createBlobDisk } from './drivers/blob-disk/index.ts'
@@ -36,7 +39,7 @@ import { createSmtpTransport } from './drivers/smtp/index.ts'
 import { createSsh } from './drivers/ssh/index.ts'
 import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
-import { reachableHost } from './open-ports.ts'
+import { reachableHost, StartError } from './open-ports.ts'
 import { demandProviders } from './platform/concept.ts'
 import { createEgressGuard, type EgressGuard } from './platform/egress.ts'
 import { trustOf } from './platform/forwarded.ts'
@@ -69,6 +72,7 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
     host: settings.HOST,
     port: settings.ROUTER_PORT,
     tlsPort: settings.ROUTER_TLS_PORT ?? null,
+    challenges: (host, token) => findChallengeAnswer(app, host, token),
     upstreams: runtime,
     switchHoldMs: settings.DISK_SWITCH_HOLD_MS,
   })
@@ -79,6 +83,8 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
   routerPort.provide(app, router)
   routerProbePort.provide(app, createRouterProbe({ privateRoutes, host: settings.HOST, port: () => router.port }))
   outgoingHttp.provide(app, http)
+  const authority = settings.ACME_DIRECTORY_URL === undefined ? null : await createAuthority(settings, guard)
+  if (authority) certificateAuthority.provide(app, authority.driver)
   const local = createHttpOutgoing({ guard: routerGuard(settings) })
   odooPort.provide(app, createOdoo({ remote: http, local }))
   const { SERVER_TIMEOUT_MS: stage } = settings
@@ -129,10 +135,26 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
     async close() {
       const graceMs = settings.SHUTDOWN_GRACE_MS * 0.8
       await Promise.all([router.close({ graceMs }), s3.close({ graceMs })])
-      await Promise.all([http.close(), local.close()])
+      await Promise.all([http.close(), local.close(), authority?.close()])
       smtp?.close()
       await blobs.close?.()
     },
+  }
+}
+
+/** The ACME server, over HTTP of its own, which trusts the authorities of ACME_CA_FILE. */
+async function createAuthority(settings: Settings, guard: EgressGuard) {
+  const { ACME_DIRECTORY_URL: directoryUrl, ACME_EMAIL: email, ACME_CA_FILE: file, EGRESS_PROXY: proxy, NO_PROXY: except } = settings
+  const tls = file === undefined ? {} : { tls: { ca: await readAuthorities(file) } }
+  const http = createHttpOutgoing({ guard, ...tls, ...(proxy ? { proxy: { url: proxy.reveal(), except } } : {}) })
+  return { driver: createAcme({ directoryUrl: directoryUrl!, email, http }), close: () => http.close() }
+}
+
+async function readAuthorities(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new StartError(`ACME_CA_FILE cannot be read: ${(error as Error).message}`)
   }
 }
 

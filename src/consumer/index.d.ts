@@ -145,6 +145,108 @@ export type BucketUpdatedDataV1 = {
   public: boolean
 }
 
+export type CertificateDeletedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Where the certificate comes from. */
+  source: 'ACME' | 'UPLOADED'
+  /** Expiry time of the certificate. Null if the domain has none yet. */
+  expiresAt: string | null
+  /** Why the certificate could not be issued or renewed. Null otherwise. */
+  error: string | null
+  /** Time of the next attempt to issue or renew it. Null if there is none. */
+  nextAttemptAt: string | null
+}
+
+export type CertificateExpiredDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Where the certificate comes from. */
+  source: 'ACME' | 'UPLOADED'
+  /** Expiry time of the certificate. Null if the domain has none yet. */
+  expiresAt: string | null
+  /** Why the certificate could not be issued or renewed. Null otherwise. */
+  error: string | null
+  /** Time of the next attempt to issue or renew it. Null if there is none. */
+  nextAttemptAt: string | null
+}
+
+export type CertificateFailingDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Where the certificate comes from. */
+  source: 'ACME' | 'UPLOADED'
+  /** Expiry time of the certificate. Null if the domain has none yet. */
+  expiresAt: string | null
+  /** Why the certificate could not be issued or renewed. Null otherwise. */
+  error: string | null
+  /** Time of the next attempt to issue or renew it. Null if there is none. */
+  nextAttemptAt: string | null
+}
+
+export type CertificateIssuedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Where the certificate comes from. */
+  source: 'ACME' | 'UPLOADED'
+  /** Expiry time of the certificate. Null if the domain has none yet. */
+  expiresAt: string | null
+  /** Why the certificate could not be issued or renewed. Null otherwise. */
+  error: string | null
+  /** Time of the next attempt to issue or renew it. Null if there is none. */
+  nextAttemptAt: string | null
+}
+
+export type CertificateRenewedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Where the certificate comes from. */
+  source: 'ACME' | 'UPLOADED'
+  /** Expiry time of the certificate. Null if the domain has none yet. */
+  expiresAt: string | null
+  /** Why the certificate could not be issued or renewed. Null otherwise. */
+  error: string | null
+  /** Time of the next attempt to issue or renew it. Null if there is none. */
+  nextAttemptAt: string | null
+}
+
+export type CertificateUploadedDataV1 = {
+  /** ID of the custom domain. */
+  customDomainId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Where the certificate comes from. */
+  source: 'ACME' | 'UPLOADED'
+  /** Expiry time of the certificate. Null if the domain has none yet. */
+  expiresAt: string | null
+  /** Why the certificate could not be issued or renewed. Null otherwise. */
+  error: string | null
+  /** Time of the next attempt to issue or renew it. Null if there is none. */
+  nextAttemptAt: string | null
+}
+
 export type CustomDomainAddedDataV1 = {
   /** ID of the custom domain. */
   customDomainId: string
@@ -1779,6 +1881,24 @@ export type BucketDeleted = Envelope<'bucket.deleted', 1, BucketDeletedDataV1>
 /** The settings of a bucket changed. */
 export type BucketUpdated = Envelope<'bucket.updated', 1, BucketUpdatedDataV1>
 
+/** The certificate of a custom domain was deleted. */
+export type CertificateDeleted = Envelope<'certificate.deleted', 1, CertificateDeletedDataV1>
+
+/** The certificate of a custom domain expired. The domain is served over HTTP only. */
+export type CertificateExpired = Envelope<'certificate.expired', 1, CertificateExpiredDataV1>
+
+/** A certificate could not be issued or renewed and is tried again, or an uploaded one must be replaced before it expires. */
+export type CertificateFailing = Envelope<'certificate.failing', 1, CertificateFailingDataV1>
+
+/** The first certificate of a custom domain was issued. */
+export type CertificateIssued = Envelope<'certificate.issued', 1, CertificateIssuedDataV1>
+
+/** The certificate of a custom domain was renewed. */
+export type CertificateRenewed = Envelope<'certificate.renewed', 1, CertificateRenewedDataV1>
+
+/** A certificate was uploaded for a custom domain. */
+export type CertificateUploaded = Envelope<'certificate.uploaded', 1, CertificateUploadedDataV1>
+
 /** A custom domain was added to a web service. It is not served until it is verified. */
 export type CustomDomainAdded = Envelope<'custom_domain.added', 1, CustomDomainAddedDataV1>
 
@@ -2136,6 +2256,12 @@ export type WebhookEvent =
   | BucketCreated
   | BucketDeleted
   | BucketUpdated
+  | CertificateDeleted
+  | CertificateExpired
+  | CertificateFailing
+  | CertificateIssued
+  | CertificateRenewed
+  | CertificateUploaded
   | CustomDomainAdded
   | CustomDomainDeleted
   | CustomDomainFailed

@@ -30,6 +30,7 @@ import { resolution } from './configuration/resolution/index.ts'
 import { secret } from './configuration/secret/index.ts'
 import { secretBinding } from './configuration/secret-binding/index.ts'
 import { variable } from './configuration/variable/index.ts'
+import { certificate } from './deploys/certificate/index.ts'
 import { deployment } from './deploys/deployment/index.ts'
 import { disk } from './deploys/disk/index.ts'
 import { environmentAction } from './deploys/environment-action/index.ts'
@@ -85,6 +86,7 @@ export const concepts: readonly Concept[] = [
   log,
   disk,
   instance,
+  certificate,
   usage,
   deployment,
   environmentAction,

@@ -126,6 +126,14 @@ const schema = z.object({
   ROUTER_PORT: port(4080),
   /** Port of the router for TLS. Unset: it has none. */
   ROUTER_TLS_PORT: setting(int(0, 65_535).optional()),
+  /** Directory of the ACME server that issues certificates for custom domains. Unset: none are issued. */
+  ACME_DIRECTORY_URL: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
+  /** Told to the ACME server, which may send notices to it. */
+  ACME_EMAIL: setting(z.email({ error: 'must be an email address' }).optional()),
+  /** Certificate authorities in PEM that are trusted for the ACME server, in addition to the usual ones. */
+  ACME_CA_FILE: setting(z.string().optional()),
+  /** Of one attempt to get a certificate. */
+  ACME_TIMEOUT_MS: ms(180_000),
   ROUTER_DOMAIN: setting(z.string().toLowerCase().default('localhost')),
   /** Host name and addresses that custom domains point to. Unset: ROUTER_DOMAIN. */
   ROUTER_TARGET: setting(routerTargets.optional()),
@@ -354,6 +362,9 @@ export function readSettings(environment: Record<string, string | undefined> = p
   }
   if (raw.S3_ENDPOINT && !(raw.S3_ACCESS_KEY_ID && raw.S3_SECRET_ACCESS_KEY)) {
     throw new SettingsError('These settings are not valid:\n  S3_ENDPOINT: requires S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY')
+  }
+  if (raw.ACME_DIRECTORY_URL && raw.ROUTER_TLS_PORT === undefined) {
+    throw new SettingsError('These settings are not valid:\n  ACME_DIRECTORY_URL: requires ROUTER_TLS_PORT, where certificates are used')
   }
   const production = raw.NODE_ENV === 'production' || !isLoopback(raw.HOST)
   return {

@@ -27,6 +27,7 @@ const foreignKeysBetweenOrganizations = async (): Promise<string[]> => {
 
 /** Tables of the installation. Every other table has the organization, or hangs on a row that has it or on a person's account. */
 const ofInstallation = [
+  'acme_account',
   'disk_removal',
   'environment_change',
   'event_subject',

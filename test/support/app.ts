@@ -62,6 +62,7 @@ export async function createTestApp(url: string, settings: Record<string, string
 /** A keyring whose plaintext values are searched for when the database is dropped. */
 function recorded(url: string, keyring: Keyring): Keyring {
   const record = (identity: string, plain: string) => {
+    if (/^(certificate|acme_account):/.test(identity)) return canaryOf(url).addPrivateKey(plain)
     if (!/^(mail|outbox_mail):/.test(identity)) return canaryOf(url).add(plain)
     const { text, html } = JSON.parse(plain) as { text?: string | null; html?: string | null }
     for (const body of [text, html]) if (body) canaryOf(url).addText(body)

@@ -3,6 +3,7 @@
  * database is dropped, all of its rows (events, webhooks, audit, logs, idempotent results) and the log are searched for the values, in
  * the encodings that programs use. The search shares no code with redaction.
  */
+import { createPrivateKey } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import pg from 'pg'
@@ -59,6 +60,14 @@ export class Canary {
   /** Registers a text that is searched for as a whole only, because it has words that also occur elsewhere. */
   addText(text: string): void {
     if (text.length >= minLength && !this.#values.has(text)) this.#register(text, formsOf(text, []))
+  }
+
+  /** Registers the private part of an EC key of 256 bits in PEM. Its other part is public: it is in the certificate of the key. */
+  addPrivateKey(pem: string): void {
+    const [, first = '', second = ''] = pem.split('\n')
+    this.addText(first)
+    this.addText(second.slice(0, 27))
+    this.addText(createPrivateKey(pem).export({ format: 'jwk' }).d ?? '')
   }
 
   /** The places where a text contains a registered value, an API key or a signing secret. */

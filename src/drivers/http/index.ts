@@ -1,5 +1,5 @@
 /**
- * Outgoing HTTP for webhooks and calls of Odoo: one POST, sent to the addresses that the egress guard has just checked.
+ * Outgoing HTTP for webhooks, calls of Odoo and certificate authorities: one request, sent to the addresses that the egress guard has just checked.
  * This file contains the request and its limits of time and size. See connection.ts for connections, failure.ts for the classification of
  * failures, and target.ts for the URLs that are allowed. Does not sign, and does not follow redirects. Does not repeat a request that may
  * have arrived, with one exception: the receiver dropped a kept connection, and the request does not say `once`.
@@ -29,7 +29,7 @@ export type HttpOutgoingOptions = {
 }
 
 /**
- * `post` rejects only for local reasons: with the reason of the request's signal, after `close`, and with a PortError for a local fault,
+ * `post` and `get` reject only for local reasons: with the reason of the request's signal, after `close`, and with a PortError for a local fault,
  * such as a lack of file descriptors, a missing route, or a resolver or proxy that fails or does not respond. Everything that the receiver
  * causes is a result. A response is complete as soon as `maxResponseBytes` are read.
  */
@@ -56,49 +56,54 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
       }
     },
 
-    async post(request): Promise<OutgoingResult> {
-      const startedAt = performance.now()
-      const durationMs = () => Math.round(performance.now() - startedAt)
-      const signals = request.signal ? [closing.signal, request.signal] : [closing.signal]
-      let stage: Stage = 'name'
-      const timeoutError = () => timeoutErrors[stage](request.timeoutMs)
-      try {
-        const response = await withinDeadline(request.timeoutMs, signals, timeoutError, async (signal) => {
-          refuseUnsafeHeaders(request.headers)
-          const target = await targetOf(request.url)
-          signal.throwIfAborted()
-          const route: Route = {
-            proxy: proxy?.covers(target.host, target.addresses) ? proxy : undefined,
-            enter(next) {
-              stage = next
-              if (next === 'sent') request.onSend?.()
-            },
-          }
-          if (request.fresh) return await exchange(agents.fresh, target, request, signal, route)
-          try {
-            return await exchange(agents.pooled, target, request, signal, route)
-          } catch (error) {
-            if (!(error instanceof DroppedConnection)) throw error
-            if (request.once) throw new Failure('reset', error.message, { cause: error })
-            return await exchange(agents.fresh, target, request, signal, route)
-          }
-        })
-        return { type: 'response', ...response, durationMs: durationMs() }
-      } catch (error) {
-        if (error instanceof EgressError) throw localFault('RESOLVER', error.message, error)
-        if (!(error instanceof Failure)) throw error
-        return { type: 'failure', errorClass: error.errorClass, message: error.message, durationMs: durationMs() }
-      }
-    },
+    post: (request) => send('POST', request),
+    get: (request) => send('GET', { ...request, body: new Uint8Array() }),
 
     async close() {
       closing.abort(new Error('Outgoing HTTP is closed.'))
       agents.destroy()
     },
   }
+
+  async function send(method: Method, request: OutgoingRequest): Promise<OutgoingResult> {
+    const startedAt = performance.now()
+    const durationMs = () => Math.round(performance.now() - startedAt)
+    const signals = request.signal ? [closing.signal, request.signal] : [closing.signal]
+    let stage: Stage = 'name'
+    const timeoutError = () => timeoutErrors[stage](request.timeoutMs)
+    try {
+      const response = await withinDeadline(request.timeoutMs, signals, timeoutError, async (signal) => {
+        refuseUnsafeHeaders(request.headers)
+        const target = await targetOf(request.url)
+        signal.throwIfAborted()
+        const route: Route = {
+          proxy: proxy?.covers(target.host, target.addresses) ? proxy : undefined,
+          enter(next) {
+            stage = next
+            if (next === 'sent') request.onSend?.()
+          },
+        }
+        if (request.fresh) return await exchange(agents.fresh, target, { ...request, method }, signal, route)
+        try {
+          return await exchange(agents.pooled, target, { ...request, method }, signal, route)
+        } catch (error) {
+          if (!(error instanceof DroppedConnection)) throw error
+          if (request.once) throw new Failure('reset', error.message, { cause: error })
+          return await exchange(agents.fresh, target, { ...request, method }, signal, route)
+        }
+      })
+      return { type: 'response', ...response, durationMs: durationMs() }
+    } catch (error) {
+      if (error instanceof EgressError) throw localFault('RESOLVER', error.message, error)
+      if (!(error instanceof Failure)) throw error
+      return { type: 'failure', errorClass: error.errorClass, message: error.message, durationMs: durationMs() }
+    }
+  }
 }
 
 const CHECK_TIMEOUT_MS = 5_000
+
+type Method = 'GET' | 'POST'
 
 /** Progress of a request. */
 type Stage = 'name' | 'proxy' | 'connection' | 'sent'
@@ -125,7 +130,7 @@ class DroppedConnection extends Error {}
 function exchange(
   agents: Agents,
   target: Target,
-  { headers, body, maxResponseBytes }: OutgoingRequest,
+  { method, headers, body, maxResponseBytes }: OutgoingRequest & { method: Method },
   signal: AbortSignal,
   { proxy, enter }: Route,
 ): Promise<ResponseParts> {
@@ -138,11 +143,11 @@ function exchange(
     return stream
   }
   const options: CheckedRequestOptions = {
-    method: 'POST',
+    method,
     host,
     port: url.port,
     path: url.pathname + url.search,
-    headers: { ...headers, 'content-length': body.byteLength },
+    headers: method === 'GET' ? headers : { ...headers, 'content-length': body.byteLength },
     pool: proxy ? `proxy ${addressKey}` : addressKey,
     ...(proxy ? { tunnel: () => tunnel(proxy) } : {}),
     // Node always looks up all addresses (autoSelectFamily), and none if the host is itself the checked address. Asynchronous, because

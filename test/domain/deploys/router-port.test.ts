@@ -1,5 +1,4 @@
 /** How processes share the router: its port, the routes that each reads, and the load that each reports. */
-import { type AddressInfo, createServer } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
 import { dnsResolver } from '../../../src/domain/access/mail/index.ts'
 import { addCustomDomain, deleteCustomDomain, verifyCustomDomain } from '../../../src/domain/apps/custom-domain/index.ts'
@@ -26,7 +25,6 @@ function provideRouter(app: App): Router {
   const router = createProxyRouter({
     host: '127.0.0.1',
     port: app.settings.ROUTER_PORT,
-    tlsPort: app.settings.ROUTER_TLS_PORT ?? null,
     upstreams: { addressOf: () => null, staticFiles: () => null },
   })
   routerPort.provide(app, router)
@@ -113,32 +111,6 @@ it('with ROUTER_PORT=0, the port stays the same across an outage that outlasts t
   await openRouter(other)
   await openRouter(apps[0])
   expect(router.port).toBe(routers[0].port)
-})
-
-it('the processes share the port for TLS, and serve plain HTTP if another program has it', async () => {
-  const world = await createWorld({ ROUTER_PORT: '0', ROUTER_TLS_PORT: '0' })
-  onTestFinished(world.close)
-  const router = provideRouter(world.app)
-  await openRouter(world.app)
-  const other = await world.process()
-  Object.assign(other.settings, { ROUTER_TLS_PORT: router.tls!.port })
-  const sharing = provideRouter(other)
-  await openRouter(other)
-  expect([sharing.tls!.port, sharing.tls!.listens]).toEqual([router.tls!.port, true])
-
-  const stranger = createServer()
-  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
-  const { port } = stranger.address() as AddressInfo
-  Object.assign(other.settings, { ROUTER_TLS_PORT: port })
-  const refused = provideRouter(other)
-  await openRouter(other)
-  await openRouter(other)
-  expect([refused.ready, refused.tls!.listens]).toEqual([true, false])
-  const complaints = other.logged.filter(({ msg }) => String(msg).includes('port for TLS is in use'))
-  expect(complaints).toMatchObject([{ port }])
-  await new Promise((resolve) => stranger.close(resolve))
-  await openRouter(other)
-  expect(refused.tls!.listens).toBe(true)
 })
 
 it('does not share a port with another installation', async () => {

@@ -37,6 +37,7 @@ export { addInstances, instancesOf, type LaunchFacts, launchFacts, markStarted, 
 export { heldInstances, heldTopic } from './output.ts'
 export { platformCredentials } from './platform-credential.ts'
 export {
+  type HostCertificate,
   type PathRule,
   type Places,
   type Runtime,

@@ -12,7 +12,7 @@ import { hostOf } from '../../apps/web-service/index.ts'
 import { activeStatuses } from './deployment-status.ts'
 import { kindOf } from './kind.ts'
 import { type PathRule, type Route, routerPort } from './ports.ts'
-import { type RouterState, registerRouter, takeRouter, takeTlsPort } from './router-port.ts'
+import { type RouterState, registerRouter, takeRouter } from './router-port.ts'
 
 type RouteRow = {
   id: string
@@ -36,8 +36,6 @@ type RouteRow = {
 /** What one process remembers as a router; all of it can be lost without harm. */
 type Memory = {
   holds: boolean
-  /** Whether another program had the port for TLS at the last try. */
-  isTlsRefused: boolean
   /** Whether instances are draining. */
   draining: boolean
   /** The snapshot of the last read; null before the first. */
@@ -54,7 +52,6 @@ type Memory = {
 const memoryOf = perApp(
   (): Memory => ({
     holds: false,
-    isTlsRefused: false,
     draining: false,
     snapshot: null,
     wholeAt: 0,
@@ -85,7 +82,6 @@ export async function openRouter(app: App): Promise<void> {
   const held = memory.holds && routerPort.use(app).listens
   memory.holds = await takeRouter(app)
   if (!memory.holds) return
-  await openTlsPort(app, memory)
   if (!held) memory.snapshot = null
   // Published before the table is read: from now on, an instance is drained only when this process has released it, too.
   if (!held) await publishState(app, true)
@@ -108,13 +104,6 @@ export async function openRouter(app: App): Promise<void> {
   await publishState(app, routes.length > 0)
   if (memory.released.length > 0) await noteDrained(app, memory.released)
   if (isWhole) await run(app.db, sql`delete from route_change where created_at < app_now() - ${keptChangesMs} * interval '1 millisecond'`)
-}
-
-async function openTlsPort(app: App, memory: Memory): Promise<void> {
-  const isRefused = !(await takeTlsPort(app))
-  if (isRefused && !memory.isTlsRefused)
-    app.log.error({ port: app.settings.ROUTER_TLS_PORT }, 'The port for TLS is in use by another program. Retrying until it is free.')
-  memory.isTlsRefused = isRefused
 }
 
 /** Publishes the requests in flight. Runs a statement only after a change, or to renew the registration. */

@@ -38,20 +38,6 @@ export async function takeRouter(app: App): Promise<boolean> {
   return takeRouter(app)
 }
 
-/**
- * Makes this process listen for TLS, too, if a port for it is configured. Returns false if another program has the port; plain HTTP is served
- * all the same.
- */
-export async function takeTlsPort(app: App): Promise<boolean> {
-  const { tls } = routerPort.use(app)
-  if (!tls || tls.listens) return true
-  const isShared = await row(
-    app.db,
-    sql`select 1 as shared from router where process_id <> ${app.processId} and expires_at > app_now() limit 1`,
-  )
-  return tls.listen({ shared: isShared !== null })
-}
-
 const isOurs = async (app: App, port: number): Promise<boolean> =>
   port !== 0 && (await row(app.db, sql`select 1 as ours from router where port = ${port} and expires_at > app_now() limit 1`)) !== null
 

@@ -39,6 +39,8 @@ export interface OutgoingHttp {
   /** Checks the URL of an endpoint, resolving its name. Returns null if it is allowed, or else the reason and the setting that would allow it. */
   check(url: string): Promise<string | null>
   post(request: OutgoingRequest): Promise<OutgoingResult>
+  /** The same for a GET without a body. */
+  get(request: Omit<OutgoingRequest, 'body'>): Promise<OutgoingResult>
   close(): Promise<void>
 }
 

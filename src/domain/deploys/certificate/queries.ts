@@ -1,0 +1,19 @@
+import type { Certificate } from '../../../generated/prisma/client.ts'
+import { rows, sql, type Tx } from '../../../platform/db/index.ts'
+
+/** A certificate as it is shown. */
+export type CertificateView = Pick<
+  Certificate,
+  'source' | 'status' | 'issuer' | 'fingerprint' | 'notBefore' | 'expiresAt' | 'error' | 'nextAttemptAt'
+>
+
+/** The certificates of some custom domains, in their order. Null for a domain without one. */
+export async function certificatesByDomain(tx: Tx, customDomainIds: readonly string[]): Promise<(CertificateView | null)[]> {
+  const found = await rows<CertificateView & { customDomainId: string }>(
+    tx,
+    sql`select custom_domain_id, source, status, issuer, fingerprint, not_before, expires_at, error, next_attempt_at
+        from certificate where custom_domain_id = any(${[...customDomainIds]}::uuid[])`,
+  )
+  const byDomain = new Map(found.map((certificate) => [certificate.customDomainId, certificate]))
+  return customDomainIds.map((id) => byDomain.get(id) ?? null)
+}
