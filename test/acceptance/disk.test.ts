@@ -97,8 +97,8 @@ describe('a service with a disk', () => {
 })
 
 describe('kill -9 of the server', () => {
-  it('while the former instance stops, and while the new one is verified: old or new, never both', async () => {
-    const [stop, health, never] = [await world.gate(), await world.gate(), await world.gate()]
+  it('while the former instance stops, while the new one is verified and while it is taken back: old or new, never both', async () => {
+    const [stop, health, never, slow] = [await world.gate(), await world.gate(), await world.gate(), await world.gate()]
     const { repository, service } = await serviceWithDisk('Killed', { stop }, { shutdownGraceMs: 60_000 })
     await world.live(service)
     await repository.commit({ 'version.txt': 'v2', 'server.js': app({ health }) }, 'second')
@@ -121,12 +121,16 @@ describe('kill -9 of the server', () => {
     expect(await last).toMatchObject({ status: 200, body: 'v2' })
     expect(await ask('killed', 'boots')).toBe('v1 v2')
 
-    // A deployment that is cancelled in the hold leaves the former release running.
-    await repository.commit({ 'version.txt': 'v3', 'server.js': app({ health: never }) }, 'third')
+    // A deployment that is cancelled while requests wait leaves the former release running, also if that is interrupted.
+    await repository.commit({ 'version.txt': 'v3', 'server.js': app({ health: never, stop: slow }) }, 'third')
     const cancelled = await world.deploy(service)
     await until('its instance is checked', () => never.refusals() > 0)
-    const waiting = world.server.router('killed', '/')
     await world.cancel(cancelled)
+    await until('its instance is asked to stop', () => slow.refusals() > 0)
+    await world.server.kill('SIGKILL')
+    await world.server.start()
+    const waiting = world.server.router('killed', '/')
+    slow.open()
     expect(await world.end(cancelled)).toMatchObject({ status: 'CANCELLED' })
     expect(await waiting).toMatchObject({ status: 200, body: 'v2' })
     expect(await ask('killed', 'boots')).toBe('v1 v2 v3 v2')
