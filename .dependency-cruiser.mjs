@@ -8,6 +8,7 @@
 export const floors = {
   access: [
     'organization',
+    'job',
     'mail',
     'role',
     'member',
@@ -22,6 +23,7 @@ export const floors = {
     'operation',
     'organization-deletion',
     'installation',
+    'setting',
   ],
   apps: ['server', 'plan', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],

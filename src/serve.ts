@@ -7,12 +7,13 @@ import { isOperatorError, openApp } from './cli/open-app.ts'
 import { recordProcess } from './cli/process-record.ts'
 import { shutDown } from './cli/shutdown.ts'
 import { apiEndpoint } from './domain/access/mail/index.ts'
+import { followSettings, loadSettings } from './domain/access/setting/index.ts'
 import { leaveRouter, type Runtime, routerPort, settleReconciler } from './domain/deploys/instance/index.ts'
 import { adoptResources, settleResources } from './domain/resources/resource/index.ts'
 import { storageEndpoint } from './domain/resources/storage/index.ts'
 import type { EmbeddedPostgres, SupervisorChange } from './drivers/postgres/index.ts'
 import { schema } from './graphql/schema.ts'
-import { type Jobs, startJobs } from './jobs/index.ts'
+import { type Jobs, startChore, startJobs } from './jobs/index.ts'
 import { apiAddress, listen, openInbound, openRouterPort, openS3Port, StartError } from './open-ports.ts'
 import { pause } from './platform/clock.ts'
 import { demandKnownLimits } from './platform/rate-limit/index.ts'
@@ -58,6 +59,8 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   if (role !== 'worker') await openS3Port(app, drivers.s3)
   // Before the API shows them.
   if (role !== 'api') await adoptResources(app)
+  await loadSettings(app)
+  const settingsLoop = startChore(app, followSettings)
   const waitsFor = new Set(['the first start has not finished'])
   const doors = [keysPlugin, pagesPlugin, trackingPlugin, downloadPlugin].map((plugin) => plugin(app))
   const rest = [restPlugin(app, [platformDialect, ocoreDialect, authDialect, oecDialect, bridgeDialect]), ...doors]
@@ -74,7 +77,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   /** Stops this process's work and releases its resources. Instances keep running. */
   const drain = async () => {
     const graceMs = settings.SHUTDOWN_GRACE_MS * 0.8
-    await Promise.all([server?.close(), receiver?.close(), jobs?.stop({ graceMs })])
+    await Promise.all([server?.close(), receiver?.close(), jobs?.stop({ graceMs }), settingsLoop.stop(0)])
     await Promise.all([settleReconciler(app), settleResources(app)])
     await drivers.close()
     await leaveRouter(app)

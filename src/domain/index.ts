@@ -8,6 +8,7 @@ import { apiKey } from './access/api-key/index.ts'
 import { auditLog } from './access/audit-log/index.ts'
 import { installation } from './access/installation/index.ts'
 import { invitation } from './access/invitation/index.ts'
+import { job } from './access/job/index.ts'
 import { mail } from './access/mail/index.ts'
 import { member } from './access/member/index.ts'
 import { operation } from './access/operation/index.ts'
@@ -16,6 +17,7 @@ import { organizationDeletion } from './access/organization-deletion/index.ts'
 import { passkey } from './access/passkey/index.ts'
 import { role } from './access/role/index.ts'
 import { session } from './access/session/index.ts'
+import { setting } from './access/setting/index.ts'
 import { sshKey } from './access/ssh-key/index.ts'
 import { totp } from './access/totp/index.ts'
 import { user } from './access/user/index.ts'
@@ -58,6 +60,7 @@ import { message } from './webhooks/message/index.ts'
 export const concepts: readonly Concept[] = [
   foundation,
   organization,
+  job,
   mail,
   role,
   member,
@@ -72,6 +75,7 @@ export const concepts: readonly Concept[] = [
   operation,
   organizationDeletion,
   installation,
+  setting,
   server,
   plan,
   project,

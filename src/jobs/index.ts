@@ -8,6 +8,8 @@ import { startChore } from './chore.ts'
 import { startQueue } from './queue.ts'
 import { positionRows } from './sequencer.ts'
 
+export { startChore } from './chore.ts'
+
 export type Jobs = {
   /**
    * Stops claiming. Running work has `graceMs` to finish before its signal aborts; for chores and for queues with `abortOnStop`, the signal

@@ -322,6 +322,12 @@ export const settingNames: readonly string[] = Object.keys(schema.shape)
 
 type Raw = z.infer<typeof schema>
 
+/** What a value of a setting means, as its schema says, or why it is not valid. */
+export function readSetting(name: keyof Raw, value: unknown): { value: unknown } | { problem: string } {
+  const parsed = schema.shape[name].safeParse(value)
+  return parsed.success ? { value: parsed.data } : { problem: parsed.error.issues[0]!.message }
+}
+
 export type Settings = Omit<Raw, 'EGRESS_ALLOW' | 'GIT_FILE_ROOTS' | 'GRAPHIQL' | 'DATA_DIR' | 'BACKUP_DIR'> & {
   /** Absolute. */
   DATA_DIR: string

@@ -19,6 +19,7 @@ export type App = {
   log: Logger
   keyring: Keyring
   clock: Clock
+  /** Some of them change while the program runs (access/setting), so each is read from here whenever it is used. */
   settings: Settings
   /** Everything that the concepts declare. */
   domain: Domain

@@ -6,7 +6,7 @@ import { getNamedType, isInputObjectType } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { graphqlErrors } from '../../src/graphql/error.ts'
-import { permissions } from '../../src/platform/access.ts'
+import { administration, permissions } from '../../src/platform/access.ts'
 import { type AnyCommand, type AnyQuery, defineConcept, emittersOf } from '../../src/platform/concept.ts'
 import { bridgeDialect } from '../../src/rest/bridge/index.ts'
 import { ocoreDialect } from '../../src/rest/ocore/index.ts'
@@ -108,7 +108,7 @@ describe('commands and queries', () => {
   const idFields = (ids: object) => Object.keys(ids).map((path) => path.split('.')[0]!)
 
   it('has a description and a permission that exists', () => {
-    const known = new Set<string>(permissions)
+    const known = new Set<string>([...permissions, administration])
     for (const command of commands.values()) {
       expect({
         name: command.name,

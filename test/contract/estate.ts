@@ -198,6 +198,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     WebService: service.id,
     Deployment,
     Task: encodeId('Task', decodeId('Operation', Operation)),
+    AdminJob: encodeId('AdminJob', decodeId('Operation', Operation)),
     Instance,
     EnvVar: configured.setEnvVars.envVars[0].id,
     Secret: secret,

@@ -39,6 +39,7 @@ const ofInstallation = [
   'reveal_allowance',
   'route_change',
   'router',
+  'runtime_setting',
   'sequencer',
   'sign_up',
   'signing_key',

@@ -52,7 +52,9 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
   const urlOf = (path: string, params: Params) => prefix + path.replaceAll(/\{(\w+)\}/g, (_, name: string) => params[name]!)
   const rows = dialect.routes.flatMap((route) => pathsOf(route).map((path) => ({ route, path, title: `${route.method} ${path}` })))
   const parameters = (path: string) => [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!)
-  const withParams = rows.filter(({ path }) => path.includes('{'))
+  /** Administrators of the installation see the objects of all organizations. */
+  const ofTenants = rows.filter(({ path }) => !path.startsWith('/admin/'))
+  const withParams = ofTenants.filter(({ path }) => path.includes('{'))
   const writes = rows.filter(({ route }) => route.writes)
   const reads = rows.filter(({ route }) => route.runs === 'query')
   const commands = rows.filter(({ route }) => route.runs === 'command')
@@ -93,7 +95,7 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
   })
 
   /** The fields of bodies and queries that take an id, from what the command or query declares. */
-  const idFields = rows.flatMap(({ route, path, title }) => {
+  const idFields = ofTenants.flatMap(({ route, path, title }) => {
     const ids = (commandsByName.get(route.name) ?? queriesByName.get(route.name))?.ids ?? {}
     return (['body', 'query'] as const).flatMap((place) =>
       Object.entries(route[place] ?? {})

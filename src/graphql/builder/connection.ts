@@ -62,19 +62,26 @@ export type Connected<Row, Filters extends FilterShape> = {
 }
 
 /** Makes the connection and edge types of a node type. Call it once for each. `name`: that of the node type, if it isn't that of the listing. */
-export function connectionOf<Row extends { id: string }, Filters extends FilterShape>(
+export const connectionOf = <Row extends { id: string }, Filters extends FilterShape>(
   node: OutputType<Types>,
   listing: Listing<Row, Filters>,
   name: string = listing.type,
-): Connected<Row, Filters> {
+): Connected<Row, Filters> => ({ name, type: connectionTypeOf<Row>(node, listing.type, name), listing })
+
+/** The same types for rows of no listing. */
+export function connectionTypeOf<Row extends { id: string }>(
+  node: OutputType<Types>,
+  idType: IdType,
+  name: string = idType,
+): ObjectRef<Types, Connection<Row>> {
   const Edge = builder.objectRef<Row>(`${name}Edge`).implement({
     description: 'An edge in a connection.',
     fields: (t) => ({
-      cursor: t.string({ description: 'A cursor for use in pagination.', ...ofRow((row: Row) => cursorOf(listing.type, row)) } as never),
+      cursor: t.string({ description: 'A cursor for use in pagination.', ...ofRow((row: Row) => cursorOf(idType, row)) } as never),
       node: t.field({ type: node as never, description: 'The item at the end of the edge.', ...ofRow((row: Row) => row) } as never),
     }),
   })
-  const type = builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
+  return builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
     description: `The connection type for ${name}.`,
     fields: (t) => ({
       edges: t.field({ type: [Edge], description: 'A list of edges.', resolve: (list) => list.page().map(({ rows }) => rows) as never }),
@@ -86,12 +93,11 @@ export function connectionOf<Row extends { id: string }, Filters extends FilterS
       pageInfo: t.field({
         type: PageInfo,
         description: 'Information to aid in pagination.',
-        resolve: (list) => list.page().map((page) => pageInfo(page, listing.type)),
+        resolve: (list) => list.page().map((page) => pageInfo(page, idType)),
       }),
       totalCount: t.int({ description: 'Total number of items. Computed only when selected.', resolve: (list) => list.count() }),
     }),
   })
-  return { name, type, listing }
 }
 
 function pageInfo<Row extends { id: string }>(page: Page<Row>, type: IdType): PageInfoShape {
@@ -132,17 +138,20 @@ export function checkPages(schema: GraphQLSchema): GraphQLSchema {
   return schema
 }
 
+/** What a root field shows: the rows of a listing, or of something else that has a description. */
+type Rooted<Row> = { name: string; type: ObjectRef<Types, Connection<Row>>; listing: { description: string } }
+
 /** A root field: the page and the count are queries, filtered by `args`. `check` runs once before them and can refuse the filter. */
-export function rootConnection<Row extends { id: string }, Filters extends FilterShape, Checked>(
-  { name, type, listing }: Connected<Row, Filters>,
+export function rootConnection<Row extends { id: string }, Filter extends object, Checked>(
+  { name, type, listing }: Rooted<Row>,
   {
     list,
     count,
     check,
     args = {},
   }: {
-    list: Query<FilterOf<Filters> & PageInput, Page<Row>>
-    count: Query<FilterOf<Filters>, number>
+    list: Query<Filter & PageInput, Page<Row>>
+    count: Query<Filter, number>
     check?: Query<Checked, void>
     args?: InputFieldMap
   },

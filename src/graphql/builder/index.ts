@@ -4,7 +4,15 @@
  */
 export { builder, type Types } from './builder.ts'
 export { columnsOf, loadRows, readerOf } from './columns.ts'
-export { checkPages, connectionArgs, connectionBelow, connectionOf, nestedConnection, rootConnection } from './connection.ts'
+export {
+  checkPages,
+  connectionArgs,
+  connectionBelow,
+  connectionOf,
+  connectionTypeOf,
+  nestedConnection,
+  rootConnection,
+} from './connection.ts'
 export type { GraphqlContext } from './context.ts'
 export { enumType } from './enum.ts'
 export { type Followed, followRow } from './follow.ts'

@@ -5,6 +5,7 @@
 import { statusOfKind } from '../../platform/errors.ts'
 import type { Dialect } from '../core/index.ts'
 import { authenticate, demandOrganization, keyPrefix } from './access.ts'
+import { adminBodies } from './admin-bodies.ts'
 import { apiKeyBodies } from './api-key-bodies.ts'
 import { auditBodies } from './audit-bodies.ts'
 import { deploymentBodies } from './deployment-bodies.ts'
@@ -13,6 +14,7 @@ import { sharedBodies } from './field.ts'
 import { organizationBodies } from './organization-bodies.ts'
 import { pageSources } from './page.ts'
 import { projectBodies } from './project-bodies.ts'
+import { adminRoutes } from './routes/admin.ts'
 import { apiKeyRoutes } from './routes/api-key.ts'
 import { auditLogRoutes } from './routes/audit-log.ts'
 import { deploymentRoutes } from './routes/deployment.ts'
@@ -31,7 +33,7 @@ import { webhookBodies } from './webhook-bodies.ts'
 export const ocoreDialect: Dialect = {
   name: 'ocore',
   title: 'Quayside oCore API',
-  description: `The objects of an organization by the oCore API. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization, except for \`/user\`; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
+  description: `The objects of an organization by the oCore API. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization, except for \`/user\` and \`/admin\`; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
   prefixes: ['/api'],
   // Browsers load the document and its page without X-Org-Slug.
   areas: ['/api/ocore', '/api'],
@@ -49,6 +51,7 @@ export const ocoreDialect: Dialect = {
     ...apiKeyRoutes,
     ...webhookEndpointRoutes,
     ...auditLogRoutes,
+    ...adminRoutes,
   ],
   authenticate,
   demandOrganization,
@@ -69,6 +72,7 @@ export const ocoreDialect: Dialect = {
     ...apiKeyBodies,
     ...webhookBodies,
     ...auditBodies,
+    ...adminBodies,
   ],
   errorSchema: errorBody,
 }

@@ -1,4 +1,5 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
+import type { JobRow } from '../../domain/access/job/index.ts'
 import type { ServerRow } from '../../domain/apps/server/index.ts'
 import type { EnvironmentStatus, ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
@@ -74,3 +75,5 @@ export const authMethods = { PASSWORD: 'password', PRIVATE_KEY: 'private_key' } 
   NonNullable<ServerRow['authMethod']>,
   string
 >
+
+export const jobStatuses = { QUEUED: 'queued', RUNNING: 'running', FAILED: 'failed' } as const satisfies Record<JobRow['status'], string>

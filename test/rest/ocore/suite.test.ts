@@ -9,6 +9,8 @@ import { ocoreKeys, type Tenant, type TestServer } from '../support.ts'
 
 /** What belongs to the account of the owner. */
 async function populateAccount({ app, call }: TestServer, { owner }: Tenant) {
+  await run(app.db, sql`update user_account set is_administrator = true where id = ${owner.userId}::uuid`)
+  app.wake.notify('credentials')
   const { accessToken } = await signIn(app, owner)
   const list = async (path: string) => (await call('GET', `/api/user${path}`, { key: accessToken })).body.data
   const [sshKeyId, passkeyId] = [newId(), newId()]
@@ -53,6 +55,8 @@ describeDialect({
       ...(await populateAccount(server, tenant)),
       apiKeyId: apiKey.body.id,
       memberId,
+      userId,
+      jobId: deployment.body.id,
       roleId: role.body.id,
       projectId: project.body.id,
       environmentId: environment.body.id,
@@ -64,6 +68,7 @@ describeDialect({
     }
   },
   bodies: ({ projectId, roleId }) => ({
+    createAdminUser: { email: 'refused@example.com', name: 'Refused', password: 'correct horse battery', orgId: newId() },
     inviteMember: { email: 'grace@example.com', roleId: roleId! },
     updateMemberRole: { roleId: roleId! },
     createApiKey: { name: 'Refused', permissions: ['view:projects'] },

@@ -13,7 +13,7 @@ import {
 } from './queries.ts'
 
 export { createUser, deactivateUser, reactivateUser } from './commands.ts'
-export { type AdminUserRow, listAdminOrganizations, listAdminUsers } from './queries.ts'
+export { type AdminOrganizationRow, type AdminUserRow, listAdminOrganizations, listAdminUsers } from './queries.ts'
 
 export const installation = defineConcept({
   name: 'installation',

@@ -45,6 +45,8 @@ export const adminOrganizationListing = defineListing({
   computed: { memberCount: () => sql`(select count(*)::int from member m where m.organization_id = t.id)` },
 })
 
+export type AdminOrganizationRow = Awaited<ReturnType<typeof adminOrganizationListing.read>>[number] & { memberCount: number }
+
 export const listAdminUsers = listQuery(adminUserListing, 'adminUsers')
 export const countAdminUsers = countQuery(adminUserListing, 'adminUserCount')
 export const listAdminOrganizations = listQuery(adminOrganizationListing, 'adminOrganizations')

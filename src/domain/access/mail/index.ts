@@ -4,7 +4,9 @@
  */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { jobSources } from '../job/index.ts'
 import { organizationContents } from '../organization/index.ts'
+import { mailJobs } from './job.ts'
 import { expireMails, mailQueue } from './jobs.ts'
 import { countOutbox, listOutbox, outboxListing } from './outbox.ts'
 import { apiEndpoint, dnsResolver, mailTransport } from './ports.ts'
@@ -56,6 +58,6 @@ export const mail = defineConcept({
   queues: [mailQueue],
   chores: [expireMails],
   ports: [mailTransport, dnsResolver, apiEndpoint],
-  extensions: [organizationContents.with(mailsOfOrganization)],
+  extensions: [jobSources.with(mailJobs), organizationContents.with(mailsOfOrganization)],
   constraints: stamped('mail', 'mail_recipient', 'mail_suppression', 'outbox_mail'),
 })

@@ -5,6 +5,7 @@ import { newRow, row, run, sql } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { operationErrors } from './errors.ts'
+import { queueAgain } from './job.ts'
 import { endedStatuses, operationsTopic, operationTopic, operationType } from './model.ts'
 
 export type NewOperation = {
@@ -33,14 +34,7 @@ export async function startOperation(work: Work, { type, projectId, subjectId, i
 }
 
 /** Puts the failed operations of a type back on the queue, where they continue with their next step. Returns their number. */
-export async function retryFailedOperations(work: Work, type: string): Promise<number> {
-  work.wake(operationsTopic)
-  return run(
-    work.tx,
-    sql`update operation set status = 'QUEUED', error = null, finished_at = null, due_at = app_now()
-        where type = ${type} and status = 'FAILED'`,
-  )
-}
+export const retryFailedOperations = (work: Work, type: string): Promise<number> => queueAgain(work, sql`type = ${type}`)
 
 /** Fails an operation in the transaction that ends its work, unless it has ended. */
 export async function failOperation(work: Work, id: string, error: string): Promise<void> {

@@ -1,9 +1,11 @@
 /** Long-running operations that a command starts and its caller polls. The concept of that command defines the work of the operation. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { jobSources } from '../job/index.ts'
 import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { cancelOperation } from './commands.ts'
 import { operationErrors } from './errors.ts'
+import { operationJobs } from './job.ts'
 import { operationQueue } from './jobs.ts'
 import { findOperation, operationListing } from './queries.ts'
 
@@ -25,6 +27,6 @@ export const operation = defineConcept({
   queries: [findOperation],
   errors: [operationErrors],
   queues: [operationQueue],
-  extensions: [organizationContents.with(rowsOfAccess('operations', ['operation']))],
+  extensions: [jobSources.with(operationJobs), organizationContents.with(rowsOfAccess('operations', ['operation']))],
   constraints: stamped('operation'),
 })

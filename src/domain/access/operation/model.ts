@@ -36,8 +36,11 @@ export type RunStep = (work: Work, operation: Operation) => Promise<OperationSte
  */
 type Cancel = { permission: Permission; run: (work: Work, operation: Operation) => Promise<'cancelled' | 'cancelling' | 'too late'> }
 
-/** A type of operation: the name of the command that starts it, its step and, if it can be cancelled, how. */
-export type OperationType = { type: string; emits?: readonly EventDefinition[]; run: RunStep; cancel?: Cancel }
+/**
+ * A type of operation: the name of the command that starts it, its step and, if it can be cancelled, how. `retryable`: one that has failed can
+ * continue with its next step.
+ */
+export type OperationType = { type: string; emits?: readonly EventDefinition[]; run: RunStep; cancel?: Cancel; retryable?: true }
 
 /** Each concept adds the operations that its commands start. */
 export const operationTypes = defineExtensionPoint<OperationType>('operation types')

@@ -42,7 +42,7 @@ const contentsOf = (app: App, ...phases: RemovalPhase[]): OrganizationContents[]
       .toReversed(),
   )
 
-export const removalOperation: OperationType = { type: operationName, run: removeSome }
+export const removalOperation: OperationType = { type: operationName, run: removeSome, retryable: true }
 
 async function removeSome(work: Work, operation: Operation): Promise<OperationStep> {
   const progress = (operation.progress as Progress | null) ?? start

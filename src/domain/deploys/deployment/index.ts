@@ -1,5 +1,6 @@
 /** How code gets online: a queue for each service, a pipeline of steps, and the way back. */
 import { defineConcept } from '../../../platform/concept.ts'
+import { jobSources } from '../../access/job/index.ts'
 import { serviceConditions } from '../../apps/web-service/index.ts'
 import { deploymentOverviews, deployProject, findDeploymentOfProject, listProjectDeployments } from './by-project.ts'
 import { deploymentLogTails, findDeploymentOf, listPlannedEnv, sliceDeployments, tailServiceLog } from './by-service.ts'
@@ -10,6 +11,7 @@ import { environmentOverviews } from './environment-overview.ts'
 import { publishEnvironmentStatus } from './environment-status.ts'
 import { deploymentErrors } from './errors.ts'
 import { allDeploymentEvents } from './events.ts'
+import { deploymentJobs } from './job.ts'
 import { deploymentQueue } from './jobs.ts'
 import { findDeploymentLog } from './log.ts'
 import { serviceOverviews } from './overview.ts'
@@ -92,6 +94,6 @@ export const deployment = defineConcept({
   queues: [deploymentQueue],
   chores: [publishEnvironmentStatus, sweepLeftovers],
   ports: [sourcePort],
-  extensions: [serviceConditions.with(conditions)],
+  extensions: [jobSources.with(deploymentJobs), serviceConditions.with(conditions)],
   constraints,
 })

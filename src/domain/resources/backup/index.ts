@@ -6,12 +6,14 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { check, clearedReference, stamped } from '../../../platform/db/constraints.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
+import { jobSources } from '../../access/job/index.ts'
 import { operationTypes } from '../../access/operation/index.ts'
 import { keptProjects } from '../../apps/project/index.ts'
 import { deletionHolds, startHolds } from '../resource/index.ts'
 import { createBackup, deleteBackup, setBackupSchedule } from './commands.ts'
 import { backupErrors } from './errors.ts'
 import { allBackupEvents } from './events.ts'
+import { backupJobs } from './job.ts'
 import { backupQueue } from './jobs.ts'
 import { backupEngine, backupStore } from './ports.ts'
 import { backupListing, countBackups, findBackup, listBackups } from './queries.ts'
@@ -43,6 +45,7 @@ export const backup = defineConcept({
   chores: [runSchedules, pruneBackups, purgeBackups, sweepLeftovers],
   ports: [backupEngine, backupStore],
   extensions: [
+    jobSources.with(backupJobs),
     ...restoreOperations.map((type) => operationTypes.with(type)),
     keptProjects.with(sql`exists (select 1 from backup b where b.project_id = p.id)`),
     deletionHolds.with(reasonToKeep),

@@ -1,10 +1,12 @@
 /** The way of each message to each endpoint: fan-out, queue, lanes, health of endpoints, recovery. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
+import { jobSources } from '../../access/job/index.ts'
 import { operationTypes } from '../../access/operation/index.ts'
 import { organizationContents } from '../../access/organization/index.ts'
 import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
 import { deliveryErrors } from './errors.ts'
+import { webhookJobs } from './job.ts'
 import { expireWebhookBodies, fanOutEvents } from './jobs.ts'
 import { keepMirror } from './mirror.ts'
 import { checkWebhookFilter, countWebhookMessages, listWebhookMessages } from './queries.ts'
@@ -29,7 +31,11 @@ export const delivery = defineConcept({
   errors: [deliveryErrors],
   reactions,
   chores: [fanOutEvents, expireWebhookBodies, keepMirror],
-  extensions: [organizationContents.with(messagesOfOrganization), ...recoveryOperations.map(operationTypes.with)],
+  extensions: [
+    jobSources.with(webhookJobs),
+    organizationContents.with(messagesOfOrganization),
+    ...recoveryOperations.map(operationTypes.with),
+  ],
   constraints: [
     ...stamped('webhook_delivery'),
     {

@@ -58,6 +58,7 @@ export async function countRecoverable(
 export const recoveryOperations: OperationType[] = (Object.keys(recoveries) as RecoveryType[]).map((type) => ({
   type,
   run: (work, operation) => recoverSome(work, operation, type),
+  retryable: true,
 }))
 
 async function recoverSome(work: Work, operation: Operation, type: RecoveryType): Promise<OperationStep> {
