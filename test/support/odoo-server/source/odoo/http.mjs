@@ -79,5 +79,8 @@ function accept(request, socket) {
   const key = createHash('sha1').update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${key}\r\n\r\n`)
   webSockets.add(socket)
+  // It closes with the client.
+  socket.on('end', () => socket.end())
+  socket.resume()
   socket.on('close', () => webSockets.delete(socket))
 }
