@@ -2,6 +2,7 @@
  * The events of this contract: its words, the events of the domain that they stand for, and the data that is sent. One line adds a word: an
  * event, and what its data becomes.
  */
+import { serverEvents } from '../../domain/apps/server/index.ts'
 import { deploymentEvents, deploymentOverviews } from '../../domain/deploys/deployment/index.ts'
 import { backupEvents } from '../../domain/resources/backup/index.ts'
 import { systemCaller } from '../../platform/access.ts'
@@ -31,6 +32,7 @@ const line = <Payload>({ type }: EventDefinition<Payload>, translate: Translate<
 type PayloadOf<Event> = Event extends EventDefinition<infer Payload> ? Payload : never
 type DeploymentPayload = PayloadOf<typeof deploymentEvents.queued>
 type BackupPayload = PayloadOf<typeof backupEvents.completed>
+type ServerPayload = PayloadOf<typeof serverEvents.created>
 
 const idOrNull = (type: IdType, id: string | null) => id && decodeId(type, id)
 
@@ -61,11 +63,15 @@ const backupData = ({ backupId, databaseId, projectId, sizeBytes, checksum, erro
   errorMessage: error,
 })
 
+const serverData = ({ serverId, name, host }: ServerPayload) => ({ serverId: decodeId('Server', serverId), name, host })
+
 const lines = {
   'deployment.triggered': line(deploymentEvents.queued, deploymentData),
   'deployment.completed': line(deploymentEvents.succeeded, deploymentData),
   'deployment.failed': line(deploymentEvents.failed, deploymentData),
   'deployment.rolled_back': line(deploymentEvents.rolledBack, deploymentData),
+  'server.created': line(serverEvents.created, serverData),
+  'server.active': line(serverEvents.active, serverData),
   'backup.completed': line(backupEvents.completed, backupData),
   'backup.failed': line(backupEvents.failed, backupData),
 } satisfies Partial<Record<Word, Line>>

@@ -131,6 +131,7 @@ describe('a receiver', () => {
     ['deployment.failed', { status: 'failed', errorMessage: expect.any(String) }],
     ['deployment.rolled_back', { status: 'completed', restoredDeploymentId: expect.stringMatching(/^[0-9a-f-]{36}$/) }],
     ['backup.completed', { backupId: expect.stringMatching(/^[0-9a-f-]{36}$/), checksum: expect.any(String) }],
+    ['server.active', { serverId: expect.stringMatching(/^[0-9a-f-]{36}$/), host: expect.any(String) }],
     ['backup.failed', { sizeBytes: null, errorMessage: expect.any(String) }],
   ])('is sent %s as a test', async (event, data) => {
     const endpoint = await create({ events: [event] })

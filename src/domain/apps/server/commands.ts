@@ -9,7 +9,7 @@ import type { Work } from '../../../platform/work.ts'
 import { startOperation } from '../../access/operation/index.ts'
 import { normalPrivateKey } from '../../access/ssh-key/index.ts'
 import { serverErrors } from './errors.ts'
-import { eventOf, serverCreated, serverUpdated } from './events.ts'
+import { eventOf, serverEvents } from './events.ts'
 import { createServerSchema, credentialIdentity, fingerprintSchema, serversTopic, shown, updateServerSchema } from './model.ts'
 import { serverListing } from './queries.ts'
 
@@ -54,7 +54,7 @@ export const createServer = defineCommand({
   ids: {},
   targetType: 'Server',
   input: createServerSchema,
-  emits: [serverCreated],
+  emits: [serverEvents.created],
   async run(work, { name, host, port, sshUser, authMethod, ...given }) {
     demandOrganization(work.caller, 'register servers')
     const [id, { organizationId }] = [newId(), work.caller]
@@ -63,7 +63,7 @@ export const createServer = defineCommand({
     const server = await writeRow(
       row<Server>(work.tx, sql`insert into server ${newRow({ ...fields, status: 'PENDING', nextCheckAt: sql`app_now()` })} returning *`),
     )
-    await publish(work, serverCreated, eventOf(server))
+    await publish(work, serverEvents.created, eventOf(server))
     work.wake(serversTopic)
     return { server: shown(server) }
   },
@@ -80,7 +80,7 @@ export const updateServer = defineCommand({
   targetType: 'Server',
   target: (work, { id }) => lockServer(work, id!),
   input: updateServerSchema,
-  emits: [serverUpdated],
+  emits: [serverEvents.updated],
   async run(work, input, target: Server) {
     const { name, host, port, sshUser, authMethod, ...given } = input
     const place = { host: host ?? undefined, port: port ?? undefined }
@@ -101,7 +101,7 @@ export const updateServer = defineCommand({
       ...(isMoved ? { ...forgotten, hostKeyType: null, hostKeyFingerprint: null } : {}),
     })
     const server = await writeRow(row<Server>(work.tx, sql`update server set ${set} where id = ${target.id}::uuid returning *`))
-    await publish(work, serverUpdated, eventOf(server))
+    await publish(work, serverEvents.updated, eventOf(server))
     work.wake(serversTopic)
     return { server: shown(server) }
   },
@@ -162,7 +162,7 @@ export const acceptServerHostKey = defineCommand({
   targetType: 'Server',
   target: (work, { id }) => lockServer(work, id!),
   input: z.object({ fingerprint: fingerprintSchema }),
-  emits: [serverUpdated],
+  emits: [serverEvents.updated],
   async run(work, { fingerprint }, target: Server) {
     if (target.presentedHostKeyFingerprint !== fingerprint) throw serverErrors.host_key_not_presented({ field: 'fingerprint' })
     const set = assignments({
@@ -171,7 +171,7 @@ export const acceptServerHostKey = defineCommand({
       ...{ presentedHostKeyType: null, presentedHostKeyFingerprint: null },
     })
     const server = (await row<Server>(work.tx, sql`update server set ${set} where id = ${target.id}::uuid returning *`))!
-    await publish(work, serverUpdated, eventOf(server))
+    await publish(work, serverEvents.updated, eventOf(server))
     work.wake(serversTopic)
     return { server: shown(server) }
   },

@@ -26,9 +26,9 @@ const defineFailure = (verb: string, description: string) =>
 
 const presented = { expectedFingerprint: 'SHA256:nThbg6kXUpJWGl7E1IGOCspRomTxdCARLviKw6E5SY8' }
 
-export const serverCreated = define('created', 'A server was registered. `server.active` or `server.failed` follows when it was validated.')
-export const serverUpdated = define('updated', 'The name, the connection or the accepted host key of a server changed.')
-export const serverDeleted = define('deleted', 'A server was removed, with its credentials.')
+const created = define('created', 'A server was registered. `server.active` or `server.failed` follows when it was validated.')
+const updated = define('updated', 'The name, the connection or the accepted host key of a server changed.')
+const deleted = define('deleted', 'A server was removed, with its credentials.')
 
 export const checkEvents = {
   active: define('active', 'A new or changed server was validated: Quayside can log in and has read its facts.'),
@@ -48,6 +48,8 @@ export const checkEvents = {
     sample: { ...sample, ...presented, presentedFingerprint: 'SHA256:uNiVztksCsDhcc0u9e8BrXVeL5jv4cNqbHrPCwSmJqk' },
   }),
 } satisfies Record<CheckEvent, unknown>
+
+export const serverEvents = { created, updated, deleted, ...checkEvents }
 
 export const eventOf = ({ id, name, host }: Pick<Server, 'id' | 'name' | 'host'>) => ({
   subjectId: id,

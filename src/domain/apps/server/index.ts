@@ -6,7 +6,7 @@ import { organizationContents, rowsOfAccess } from '../../access/organization/in
 import { serverChecks } from './check.ts'
 import { acceptServerHostKey, createServer, deleteServer, updateServer, validateServer } from './commands.ts'
 import { serverErrors } from './errors.ts'
-import { checkEvents, serverCreated, serverDeleted, serverUpdated } from './events.ts'
+import { serverEvents } from './events.ts'
 import { reactions, seeLocalServers } from './local.ts'
 import { credentialIdentity } from './model.ts'
 import { removal, validation } from './operation.ts'
@@ -14,6 +14,7 @@ import { sshPort } from './ports.ts'
 import { countServers, findServer, listServers, serverListing } from './queries.ts'
 
 export { acceptServerHostKey, createServer, deleteServer, demandPlaceable, updateServer, validateServer } from './commands.ts'
+export { serverEvents } from './events.ts'
 export type { ServerRow } from './model.ts'
 export { sshPort } from './ports.ts'
 export { findServer, listServers } from './queries.ts'
@@ -30,7 +31,7 @@ export const server = defineConcept({
   nodes: [serverListing],
   commands: [createServer, updateServer, validateServer, deleteServer, acceptServerHostKey],
   queries: [listServers, countServers, findServer],
-  events: [serverCreated, serverUpdated, serverDeleted, ...Object.values(checkEvents)],
+  events: Object.values(serverEvents),
   errors: [serverErrors],
   reactions,
   queues: [serverChecks],

@@ -5,7 +5,7 @@ import { DomainError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
 import type { OperationStep, OperationType } from '../../access/operation/index.ts'
-import { eventOf, serverDeleted } from './events.ts'
+import { eventOf, serverEvents } from './events.ts'
 import { seeLocal } from './local.ts'
 
 const lookAgainMs = 250
@@ -26,7 +26,7 @@ export const validation: OperationType = {
   },
 }
 
-export const removal: OperationType = { type: 'deleteServer', emits: [serverDeleted], run: remove }
+export const removal: OperationType = { type: 'deleteServer', emits: [serverEvents.deleted], run: remove }
 
 /** Waits for the end of a check in progress, which has the credential. */
 async function remove(work: Work, { subjectId }: Operation): Promise<OperationStep> {
@@ -36,7 +36,7 @@ async function remove(work: Work, { subjectId }: Operation): Promise<OperationSt
   )
   if (!server) return done
   if (server.isHeld) return doing('Waiting for a check to end')
-  await publish(work, serverDeleted, eventOf(server))
+  await publish(work, serverEvents.deleted, eventOf(server))
   await run(work.tx, sql`delete from server where id = ${server.id}::uuid`)
   return done
 }
