@@ -10,6 +10,7 @@ const packages = {
   s3cmd: 's3cmd',
   rclone: 'rclone',
   'openssh-server': '/usr/sbin/sshd',
+  pebble: 'pebble',
 }
 const installTimeoutMs = 300_000
 

@@ -39,6 +39,7 @@ async function authority(replies: Record<string, Reply | 'hang'>): Promise<strin
       '/dir': { body: directory },
       '/nonce': { status: 204 },
       '/account': { status: 201, headers: { location: `${url}/account/1` }, body: { status: 'valid' } },
+      '/account/1': { body: { status: 'valid' } },
     }
     const reply = replies[path] ?? usual[path] ?? { status: 404, body: problem('malformed', 'no such thing') }
     if (reply === 'hang') return

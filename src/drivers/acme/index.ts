@@ -12,6 +12,7 @@ export type AcmeOptions = {
   http: Pick<OutgoingHttp, 'get' | 'post'>
 }
 
+const problemPrefix = 'urn:ietf:params:acme:error:'
 const firstPollMs = 250
 const maxPollMs = 5_000
 /** Longest wait between two polls that an authority can ask for. */
@@ -47,7 +48,7 @@ export function createAcme({ directoryUrl, email, http }: AcmeOptions): Certific
         return await withinCall(call, async () => {
           const client = new acme.Client({ directoryUrl, accountKey: request.accountKey })
           const [, csr] = await acme.crypto.createCsr({ altNames: [request.domain] }, request.privateKey)
-          await client.createAccount({ termsOfServiceAgreed: true, ...(email ? { contact: [`mailto:${email}`] } : {}) })
+          await openAccount(client, call, email === undefined ? {} : { contact: [`mailto:${email}`] })
           return { type: 'issued', chain: await complete(client, call, request, csr) }
         })
       } catch (error) {
@@ -59,6 +60,18 @@ export function createAcme({ directoryUrl, email, http }: AcmeOptions): Certific
       }
     },
   }
+}
+
+/** Finds the account of the key, or creates it. acme-client would send an existing one an update without content, which is refused. */
+async function openAccount(client: Client, call: Call, told: { contact?: string[] }): Promise<void> {
+  try {
+    await client.createAccount({ onlyReturnExisting: true })
+  } catch (error) {
+    if (call.problem?.type !== `${problemPrefix}accountDoesNotExist`) throw error
+    await client.createAccount({ termsOfServiceAgreed: true, ...told })
+    return
+  }
+  if (told.contact) await client.updateAccount(told)
 }
 
 /** Takes an order through its states (RFC 8555, section 7.1.6) to the certificate, from wherever an earlier call has left it. */
@@ -149,7 +162,7 @@ const failures: Record<string, IssueFailure> = {
 }
 
 function classify({ status, type }: Problem): IssueFailure {
-  const known = failures[type.replace('urn:ietf:params:acme:error:', '')]
+  const known = failures[type.replace(problemPrefix, '')]
   return known ?? (status === 429 ? 'rate_limited' : status >= 500 ? 'unreachable' : 'protocol')
 }
 
