@@ -9,6 +9,7 @@ import { adminBodies } from './admin-bodies.ts'
 import { apiKeyBodies } from './api-key-bodies.ts'
 import { auditBodies } from './audit-bodies.ts'
 import { deploymentBodies } from './deployment-bodies.ts'
+import { domainBodies } from './domain-bodies.ts'
 import { errorBody, renderError, statusOfCode } from './error.ts'
 import { sharedBodies } from './field.ts'
 import { organizationBodies } from './organization-bodies.ts'
@@ -18,6 +19,7 @@ import { adminRoutes } from './routes/admin.ts'
 import { apiKeyRoutes } from './routes/api-key.ts'
 import { auditLogRoutes } from './routes/audit-log.ts'
 import { deploymentRoutes } from './routes/deployment.ts'
+import { domainRoutes } from './routes/domain.ts'
 import { environmentRoutes } from './routes/environment.ts'
 import { memberRoutes } from './routes/member.ts'
 import { organizationRoutes } from './routes/organization.ts'
@@ -48,6 +50,7 @@ export const ocoreDialect: Dialect = {
     ...projectRoutes,
     ...environmentRoutes,
     ...deploymentRoutes,
+    ...domainRoutes,
     ...apiKeyRoutes,
     ...webhookEndpointRoutes,
     ...auditLogRoutes,
@@ -69,6 +72,7 @@ export const ocoreDialect: Dialect = {
     ...serverBodies,
     ...projectBodies,
     ...deploymentBodies,
+    ...domainBodies,
     ...apiKeyBodies,
     ...webhookBodies,
     ...auditBodies,

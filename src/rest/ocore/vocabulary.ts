@@ -1,5 +1,6 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
 import type { JobRow } from '../../domain/access/job/index.ts'
+import type { ServiceHost } from '../../domain/apps/custom-domain/index.ts'
 import type { ServerRow } from '../../domain/apps/server/index.ts'
 import type { EnvironmentStatus, ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
@@ -18,6 +19,13 @@ export const environmentStatuses = {
   FAILED: 'error',
   DELETING: 'deleting',
 } as const satisfies Record<EnvironmentStatus, string>
+
+export const dnsStatuses = { PENDING: 'pending', VERIFIED: 'verified', FAILED: 'failed' } as const satisfies Record<
+  ServiceHost['dnsStatus'],
+  string
+>
+
+export const sslStatuses = { NONE: 'none' } as const
 
 type OurDeploymentStatus = NonNullable<ServiceOverview['newestStatus']>
 type Phase = 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'

@@ -37,7 +37,7 @@ const environment = z
     last_commit: z.string().nullable().describe('Hash of the commit that is live, else of the one deployed last. Null if there is none.'),
     project_id: idOf('proj'),
     server_id: idOf('srv').nullable(),
-    custom_domain: z.string().nullable().describe('Always null.'),
+    custom_domain: z.string().nullable().describe('Primary custom domain of that service, else its oldest verified one. Null without one.'),
     created_at: time,
     updated_at: time,
   })
@@ -88,7 +88,7 @@ export const environmentBody = (row: EnvironmentRow, seen: EnvironmentOverview):
   last_commit: seen.commitHash,
   project_id: encodeId('Project', row.projectId),
   server_id: idOrNull('Server', seen.serverId),
-  custom_domain: null,
+  custom_domain: seen.customDomain,
   created_at: timeOf(row.createdAt),
   updated_at: timeOf(row.updatedAt),
 })

@@ -1,5 +1,9 @@
 /** Custom domains through the GraphQL API: their names, who may have them, and their end. */
+import { isIP } from 'node:net'
+import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { domainNameOf } from '../../../src/domain/apps/custom-domain/domain-name.ts'
+import { hostName } from '../../../src/drivers/proxy/table.ts'
 import { rows, run as runSql, sql } from '../../../src/platform/db/index.ts'
 import { decodeId, newId } from '../../../src/platform/id.ts'
 import { createTenant, createWorld, operation, type Tenant, type World } from '../../support/tenant.ts'
@@ -122,5 +126,36 @@ describe('a domain', () => {
     await run('mutation ($s: ID!) { deleteWebService(input: {id: $s}) { deletedId } }', { s: service })
     expect(await eventsOf('custom_domain.deleted', domain)).toHaveLength(1)
     await addDomain(domain, await createService())
+  })
+})
+
+describe('any text', () => {
+  const label = fc.oneof(
+    fc.string({ unit: 'grapheme', maxLength: 12 }),
+    fc.domain(),
+    fc.constantFrom('xn--', 'xn--bcher-kva', '*', '_x', '-', '127', '0x7f', 'ß', '。', 'İ', '\u00ad', '\u200d', '%2e'),
+  )
+  const text = fc.oneof(
+    fc.array(label, { maxLength: 8 }).map((labels) => labels.join('.')),
+    fc.string({ unit: 'binary', maxLength: 300 }),
+    fc.webUrl(),
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.emailAddress(),
+  )
+
+  it('becomes the name of a host that the router can match and the DNS can ask for, or none', () => {
+    fc.assert(
+      fc.property(text, (given) => {
+        const name = domainNameOf(given)
+        if (name === null) return
+        expect(name).toMatch(/^(?=.{3,233}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]*[a-z][a-z0-9-]*$/)
+        expect(isIP(name)).toBe(0)
+        expect(new URL(`http://${name}/`).hostname).toBe(name)
+        for (const written of [name, `${name}.`, name.toUpperCase(), ` ${name} `]) expect(domainNameOf(written)).toBe(name)
+        expect([hostName(name), hostName(`${name.toUpperCase()}.:8080`)]).toEqual([name, name])
+      }),
+      { numRuns: 5_000 },
+    )
   })
 })

@@ -49,6 +49,8 @@ describeDialect({
       body: { url: 'https://hooks.example.com', events: ['deployment.failed'] },
     })
     const delivery = await call('POST', `/api/webhook-endpoints/${hook.body.id}/test`, { key: key.ADMIN })
+    const domain = { domain: `${newId()}.example.com` }
+    const added = await call('POST', `/api/instances/${webService.id}/domains`, { key: key.ADMIN, body: domain })
     const apiKey = await call('POST', '/api/api-keys', { key: key.ADMIN, body: { name: 'CI', permissions: ['view:projects'] } })
     const registered = await call('POST', '/api/servers', { key: key.ADMIN, body: { name: 'Rack 4', ...connection } })
     return {
@@ -63,6 +65,8 @@ describeDialect({
       endpointId: hook.body.id,
       deliveryId: delivery.body.id,
       serviceId: webService.id,
+      instanceId: webService.id,
+      domainId: added.body.id,
       deploymentId: deployment.body.id,
       serverId: registered.body.id,
     }

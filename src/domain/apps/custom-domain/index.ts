@@ -5,12 +5,26 @@ import { checkCustomDomains } from './check.ts'
 import { addCustomDomain, deleteCustomDomain, setPrimaryCustomDomain, verifyCustomDomain } from './commands.ts'
 import { customDomainErrors } from './errors.ts'
 import { customDomainEvents, customDomainFailed } from './events.ts'
-import { countCustomDomains, customDomainListing, findCustomDomain, listCustomDomains } from './queries.ts'
+import {
+  countCustomDomains,
+  customDomainListing,
+  findCustomDomain,
+  findCustomDomainOfService,
+  listCustomDomains,
+  listServiceHosts,
+} from './queries.ts'
 import { reactions } from './reactions.ts'
 
 export { addCustomDomain, deleteCustomDomain, setPrimaryCustomDomain, verifyCustomDomain } from './commands.ts'
 export { customDomainEvents, customDomainFailed } from './events.ts'
-export { customDomainListing, findCustomDomain, listCustomDomains } from './queries.ts'
+export {
+  customDomainListing,
+  findCustomDomain,
+  findCustomDomainOfService,
+  listCustomDomains,
+  listServiceHosts,
+  type ServiceHost,
+} from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -23,7 +37,7 @@ export const customDomain = defineConcept({
   idPrefixes: { CustomDomain: 'dom' },
   nodes: [customDomainListing],
   commands: [addCustomDomain, verifyCustomDomain, setPrimaryCustomDomain, deleteCustomDomain],
-  queries: [findCustomDomain, listCustomDomains, countCustomDomains],
+  queries: [findCustomDomain, findCustomDomainOfService, listCustomDomains, countCustomDomains, listServiceHosts],
   events: [...Object.values(customDomainEvents), customDomainFailed],
   errors: [customDomainErrors],
   reactions,

@@ -6,12 +6,14 @@ import { rows, sql } from '../../../platform/db/index.ts'
 import { urlOf } from '../instance/index.ts'
 import { type EnvironmentStatus, statusByEnvironment } from './queries.ts'
 
-/** `url`, `branch` and `commitHash` are those of the oldest service that answers over HTTP, else of the oldest one. */
+/** `url`, `customDomain`, `branch` and `commitHash` are those of the oldest service that answers over HTTP, else of the oldest one. */
 export type EnvironmentOverview = {
   status: EnvironmentStatus
   /** Whether at least one service has an instance that works, or serves files. */
   isRunning: boolean
   url: string | null
+  /** The primary domain, else the oldest verified one. */
+  customDomain: string | null
   branch: string | null
   /** Commit of the live deployment, else of the newest one. */
   commitHash: string | null
@@ -24,6 +26,7 @@ type OverviewRow = {
   isRunning: boolean
   slug: string | null
   kind: WebServiceKind | null
+  customDomain: string | null
   branch: string | null
   commitHash: string | null
   serverId: string | null
@@ -39,6 +42,8 @@ export const environmentOverviews = defineQuery({
     const found = await rows<OverviewRow>(
       tx,
       sql`select e.id, s.slug, s.kind, s.branch, d.commit_hash,
+            (select c.domain from custom_domain c where c.web_service_id = s.id and c.verified_at is not null
+             order by c.is_primary desc, c.id limit 1) as custom_domain,
             exists (select 1 from web_service s join service_runtime rt on rt.web_service_id = s.id
                     where s.environment_id = e.id and s.desired_state <> 'DELETED' and rt.status in ('RUNNING', 'DEGRADED')) as is_running,
             (select v.id from server v where v.organization_id = e.organization_id and v.kind = 'local') as server_id
