@@ -32,7 +32,7 @@ describe.each(modes)('a disk with sandbox %s', (sandbox) => {
     await expect(runtime.removeDisk(diskId)).rejects.toEqual(refused('DISK_IN_USE'))
     await expect(runtime.writeDisk(diskId, Readable.from([]))).rejects.toThrow()
 
-    const measured = await runtime.measureDisks([diskId, randomUUID()])
+    const measured = await runtime.measureDisks([diskId, randomUUID()], quiet().signal)
     expect([...measured.keys()]).toEqual([diskId])
     expect(measured.get(diskId)).toBeGreaterThan(4_000)
 
@@ -51,7 +51,7 @@ describe.each(modes)('a disk with sandbox %s', (sandbox) => {
 
     await runtime.removeDisk(diskId)
     await runtime.removeDisk(diskId)
-    expect(await runtime.measureDisks([diskId])).toEqual(new Map())
+    expect(await runtime.measureDisks([diskId], quiet().signal)).toEqual(new Map())
   })
 
   it('is in a release command, which has it alone, and is as it was after its snapshot is restored', async () => {
@@ -176,7 +176,7 @@ describe('an archive for a disk', () => {
     broken.push(whole.subarray(0, 1_000))
     setImmediate(() => broken.destroy(new Error('the store is away')))
     await expect(runtime.writeDisk('broken', broken)).rejects.toEqual(refused('ARCHIVE_REJECTED'))
-    expect(await runtime.measureDisks(['pipe', 'half', 'broken', 'above'])).toEqual(new Map())
+    expect(await runtime.measureDisks(['pipe', 'half', 'broken', 'above'], quiet().signal)).toEqual(new Map())
     expect(await buffer(await runtime.readDisk('none-yet'))).toHaveLength(10_240)
     expect(await readFile(join(dataDir, 'disks/absolute/data', directory, 'absolute/planted'), 'utf8')).toBe('planted')
   })

@@ -128,12 +128,12 @@ export function createPersistentDisks({ layout, quotas, isRunning }: PersistentD
       const snapshot = snapshotOf(diskId, snapshotId)
       for (const path of [snapshot, partOf(snapshot)]) await discard(layout, path)
     },
-    async measureDisks(diskIds) {
+    async measureDisks(diskIds, signal) {
       const existing = new Set(await readdir(layout.disks))
       const found = new Map(diskIds.filter((id) => existing.has(id)).map((id) => [dataOf(id), id]))
       if (found.size === 0) return new Map()
       // In its own program with a low priority, because a disk may have millions of files.
-      const lines = await printed(['nice', '-n', '19', 'du', '-s', '-x', '-B1', '--', ...found.keys()])
+      const lines = await printed(['nice', '-n', '19', 'du', '-s', '-x', '-B1', '--', ...found.keys()], signal)
       return new Map(
         lines.split('\n').flatMap((line) => {
           const [, bytes, path] = /^(\d+)\t(.*)$/.exec(line) ?? []
@@ -214,7 +214,7 @@ async function linkTree(from: string, to: string): Promise<void> {
   throw new Error(`The snapshot of the disk failed. ${problem()}`)
 }
 
-function printed([file = '', ...args]: string[]): Promise<string> {
+function printed([file = '', ...args]: string[], signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'ignore'], env: programs })
     let text = ''
@@ -222,8 +222,15 @@ function printed([file = '', ...args]: string[]): Promise<string> {
       text += bytes.toString()
     })
     child.on('error', reject)
+    const stop = () => child.kill('SIGKILL')
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
     // Files that are removed in the meantime make it fail, but it still prints the totals.
-    child.on('close', () => resolve(text))
+    child.on('close', () => {
+      signal.removeEventListener('abort', stop)
+      if (signal.aborted) reject(signal.reason)
+      else resolve(text)
+    })
   })
 }
 

@@ -1,7 +1,7 @@
-/** Measures disks, and removes the data of deleted ones. One process at a time does it, by lease. */
+/** Measures disks, and removes the data of deleted ones. */
 import type { Disk } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
-import { type Chore, holdLease } from '../../../platform/claim.ts'
+import type { Chore } from '../../../platform/claim.ts'
 import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
@@ -13,25 +13,27 @@ import { diskStore } from './ports.ts'
 /** A measurement may take this part of the time. */
 const share = 20
 
-const isOurs = async (app: App): Promise<boolean> =>
-  (await holdLease(app.db, 'disks', app.processId, app.settings.WORKER_LEASE_MS)) !== null
-
 export const measureDisks: Chore = {
   name: 'measure disks',
   emits: [diskEvents.overLimit],
   topic: null,
   everyMs: 60_000,
   dueInMs: (app) => app.settings.DISK_MEASURE_MS,
-  async run(app) {
+  async run(app, signal) {
+    // The time is set first, so that no other process measures the same disks, however long it takes.
     const due = await rows<Pick<Disk, 'id' | 'organizationId'>>(
       app.db,
-      sql`select id, organization_id from disk
+      sql`update disk set measured_at = app_now()
           where measured_at is null
-             or measured_at < app_now() - greatest(${app.settings.DISK_MEASURE_MS}::float8 / 2, measure_ms * ${share}) * interval '1 millisecond'`,
+             or measured_at < app_now() - greatest(${app.settings.DISK_MEASURE_MS}::float8 / 2, measure_ms * ${share}) * interval '1 millisecond'
+          returning id, organization_id`,
     )
-    if (due.length === 0 || !(await isOurs(app))) return
+    if (due.length === 0) return
     const startedAt = app.clock.elapsedMs()
-    const used = await diskStore.use(app).measureDisks(due.map(({ id }) => id))
+    const used = await diskStore.use(app).measureDisks(
+      due.map(({ id }) => id),
+      signal,
+    )
     const tookMs = app.clock.elapsedMs() - startedAt
     for (const { id, organizationId } of due) await note(app, { id, organizationId }, used.get(id) ?? 0, tookMs)
   },
@@ -44,7 +46,7 @@ const note = (app: App, { id, organizationId }: Pick<Disk, 'id' | 'organizationI
     if (!before) return
     const disk = (await row<Disk>(
       work.tx,
-      sql`update disk set used_bytes = ${usedBytes}, measured_at = app_now(), measure_ms = ${tookMs}, over_limit = ${usedBytes} > size_bytes
+      sql`update disk set used_bytes = ${usedBytes}, measure_ms = ${tookMs}, over_limit = ${usedBytes} > size_bytes
           where id = ${id}::uuid returning *`,
     ))!
     if (disk.overLimit && !before.overLimit) await publish(work, diskEvents.overLimit, eventOf(disk))
@@ -64,7 +66,6 @@ export const removeDeletedDisks: Chore = {
   async run(app, signal) {
     memoryOf(app).isWaiting = false
     const removals = await rows<{ diskId: string }>(app.db, sql`select disk_id from disk_removal order by created_at`)
-    if (removals.length === 0 || !(await isOurs(app))) return
     for (const { diskId } of removals) {
       if (signal.aborted) return
       try {

@@ -22,8 +22,8 @@ export type DiskFailureCode = 'DISK_IN_USE' | 'DISK_NOT_EMPTY' | 'ARCHIVE_REJECT
  * PortError<DiskFailureCode>.
  */
 export interface DiskStore {
-  /** Bytes that disks occupy, by id. A disk without data is absent. */
-  measureDisks(diskIds: readonly string[]): Promise<ReadonlyMap<string, number>>
+  /** Bytes that disks occupy, by id. A disk without data is absent. Throws `signal.reason`. */
+  measureDisks(diskIds: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, number>>
   /** Removes a disk and its data, if it exists. Interrupted, it can be repeated. Throws DISK_IN_USE while an instance has it. */
   removeDisk(diskId: string): Promise<void>
   /** The content as a tar archive, also while an instance writes to it. Symbolic links are not followed. Errors are emitted by the stream. */
