@@ -25,9 +25,17 @@ const auditLog = z
 
 export const auditLogList = listOf(auditLog).describe('A page of audit entries, newest first.')
 
+export const auditExport = z
+  .object({
+    url: z.string().describe('Link to the file. Relative to the address of the API unless the setting `PUBLIC_URL` is set.'),
+    expiresAt: time.describe('Time until which the link can be used.'),
+  })
+  .describe('A link to an export.')
+
 export const auditBodies: Named[] = [
   { id: 'AuditLog', schema: auditLog },
   { id: 'AuditLogList', schema: auditLogList },
+  { id: 'AuditExport', schema: auditExport },
 ]
 
 const outcomes = { SUCCEEDED: 'succeeded', DENIED: 'denied', FAILED: 'failed' } as const

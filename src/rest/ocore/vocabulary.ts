@@ -85,3 +85,6 @@ export const authMethods = { PASSWORD: 'password', PRIVATE_KEY: 'private_key' } 
 >
 
 export const jobStatuses = { QUEUED: 'queued', RUNNING: 'running', FAILED: 'failed' } as const satisfies Record<JobRow['status'], string>
+
+/** Of the audit log. */
+export const exportFormats = { NDJSON: 'ndjson', CSV: 'csv' } as const

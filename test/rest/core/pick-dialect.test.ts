@@ -58,6 +58,8 @@ const owned: Record<string, string | null> = {
   '/api/projects/1/deployments/2/rollback': 'ocore',
   '/api/webhook-endpoints': 'ocore',
   '/api/webhook-endpoints/1/deliveries/2/replay': 'ocore',
+  '/api/members/leave': 'ocore',
+  '/api/audit-logs/export?format=csv': 'ocore',
   '/api/ocore': 'ocore',
   '/api/ocore/docs': 'ocore',
   '/api/ocore/nope': 'ocore',

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openExport } from '../../../src/domain/access/audit-log/index.ts'
 import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
 import { ocoreKeys, startRest, type TestServer } from '../support.ts'
 
@@ -39,4 +40,23 @@ it('filters narrow the list', async () => {
     status: 400,
     body: { error: { details: { field: 'start_date', constraint: 'type' } } },
   })
+})
+
+it('an export is a link that downloads the entries that the filters select', async () => {
+  const { body: project } = await call('POST', '/projects', { name: 'Exported' })
+  const made = await call('GET', `/audit-logs/export?format=ndjson&resource_id=${project.id}`)
+  expect(made).toMatchObject({ status: 200, body: { url: expect.stringContaining('/audit-log/export?token=') } })
+  expect(new Date(made.body.expiresAt).getTime()).toBeGreaterThan(rest.app.clock.now().getTime())
+  const download = (url: string) => openExport(rest.app, new URL(url, 'http://localhost').searchParams.get('token'))
+  const { format, lines } = (await download(made.body.url))!
+  expect(format).toBe('NDJSON')
+  const actions: string[] = []
+  for await (const line of lines) actions.push(JSON.parse(line).action)
+  expect(actions).toEqual(['createProject'])
+  expect((await download((await call('GET', '/audit-logs/export')).body.url))!.format).toBe('CSV')
+  expect(await call('GET', '/audit-logs/export?format=pdf')).toMatchObject({
+    status: 400,
+    body: { error: { details: { field: 'format' } } },
+  })
+  expect((await list('?action=exportAuditLog')).data).toHaveLength(2)
 })

@@ -62,6 +62,7 @@ const served: Row[] = [
   ['GET', '/members', 200, list, member],
   ['PUT', '/members/{id}/role', 200, member],
   ['DELETE', '/members/{id}', 200, message],
+  ['POST', '/members/leave', 200, message],
   ['GET', '/roles', 200, list, role],
   ['GET', '/permissions', 200, list, ['id', 'action', 'resource', 'description']],
   ['POST', '/roles', 201, role],
@@ -104,6 +105,7 @@ const served: Row[] = [
   ['POST', '/webhook-endpoints/{id}/replay', 202, job],
   ['POST', '/webhook-endpoints/{id}/test', 202, job],
   ['GET', '/audit-logs', 200, list, auditLog],
+  ['GET', '/audit-logs/export', 200, ['url', 'expiresAt']],
   ['GET', '/admin/users', 200, list, adminUser],
   ['POST', '/admin/users', 201, adminUser],
   ['POST', '/admin/users/{id}/deactivate', 200, adminUser],
@@ -135,6 +137,8 @@ const rowsOfTable = 86
 
 /** Rows that only decisions.md or the issue names. */
 const beyondTable = [
+  'POST /members/leave',
+  'GET /audit-logs/export',
   'POST /user/change-password',
   'GET /webhook-endpoints/{id}/deliveries',
   'POST /webhook-endpoints/{id}/deliveries/{id}/replay',

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { newRow, run, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
 import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
 import { signIn } from '../../support/person.ts'
 import { ocoreKeys, startRest, type TestServer } from '../support.ts'
@@ -71,6 +73,19 @@ it('members are invited and listed, and the last owner stays one', async () => {
   })
   expect(await call('PUT', `${path}/role`, { roleId: viewer.id })).toMatchObject({ status: 422 })
   expect(await call('DELETE', path)).toMatchObject({ status: 422 })
+})
+
+it('a member leaves, and the last owner cannot', async () => {
+  const leave = (key: string) => rest.call('POST', '/api/members/leave', { key, headers: { 'x-org-slug': 'acme' } })
+  const { accessToken } = await signIn(rest.app, rest.acme.owner)
+  expect(await leave(accessToken)).toMatchObject({ status: 422, body: { error: { code: 'unprocessable', details: {} } } })
+  const { data: roles } = (await call('GET', '/roles')).body
+  const roleId = roles.find(({ name }: { name: string }) => name === 'Viewer').id
+  const guest = { id: newId(), organizationId: rest.acme.organizationId, userId: rest.other.owner.userId, roleId }
+  await run(rest.app.db, sql`insert into member ${newRow(guest)}`)
+  const token = (await signIn(rest.app, rest.other.owner)).accessToken
+  expect(await leave(token)).toMatchObject({ status: 200, body: { message: 'You have left the organization' } })
+  expect(await leave(token)).toMatchObject({ status: 404 })
 })
 
 it('the organization is deleted only by a request that names it', async () => {

@@ -130,6 +130,8 @@ describe('a receiver', () => {
     ['deployment.completed', { status: 'completed', environmentId: null, commitSha: expect.any(String) }],
     ['deployment.failed', { status: 'failed', errorMessage: expect.any(String) }],
     ['deployment.rolled_back', { status: 'completed', restoredDeploymentId: expect.stringMatching(/^[0-9a-f-]{36}$/) }],
+    ['server.created', { serverId: expect.stringMatching(/^[0-9a-f-]{36}$/), name: expect.any(String), host: expect.any(String) }],
+    ['server.active', { serverId: expect.stringMatching(/^[0-9a-f-]{36}$/) }],
     ['backup.completed', { backupId: expect.stringMatching(/^[0-9a-f-]{36}$/), checksum: expect.any(String) }],
     ['server.active', { serverId: expect.stringMatching(/^[0-9a-f-]{36}$/), host: expect.any(String) }],
     ['backup.failed', { sizeBytes: null, errorMessage: expect.any(String) }],

@@ -7,7 +7,7 @@ import { auditEntryListing, countAuditLog, listAuditLog, prepareAuditLog, readAu
 import { auditLogOfOrganization } from './removal.ts'
 import { verifyAuditLog } from './verify.ts'
 
-export { exportPath, openExport } from './export.ts'
+export { exportAuditLog, exportPath, openExport } from './export.ts'
 export { auditEntryListing, prepareAuditLog, readAuditLog } from './queries.ts'
 export { verifyAuditLog } from './verify.ts'
 

@@ -1,5 +1,5 @@
 import { inviteMember } from '../../../domain/access/invitation/index.ts'
-import { listMembers, removeMember, updateMember } from '../../../domain/access/member/index.ts'
+import { leaveOrganization, listMembers, removeMember, updateMember } from '../../../domain/access/member/index.ts'
 import { commandRow, queryRow, type Route, type Source } from '../../core/index.ts'
 import { done } from '../field.ts'
 import { invitationBody, memberBodies, oneMember, organizationSchemas as schemas } from '../organization-bodies.ts'
@@ -61,5 +61,16 @@ export const memberRoutes: Route[] = [
     command: removeMember,
     params,
     ...done('Member removed'),
+  }),
+  commandRow({
+    id: 'leaveOrganization',
+    method: 'POST',
+    path: '/members/leave',
+    tag,
+    summary: 'Leave the organization',
+    description: 'Revokes your API keys in this organization. The last owner cannot leave.',
+    people: true,
+    command: leaveOrganization,
+    ...done('You have left the organization'),
   }),
 ]
