@@ -46,7 +46,7 @@ const settings = z
 const job = z
   .object({
     id,
-    type: z.string().describe('`deployment`, `backup`, `mail`, `webhook`, or the type of an operation.'),
+    type: z.string().describe('`deployment`, `backup`, `certificate`, `mail`, `webhook`, or the type of an operation.'),
     status: words(jobStatuses),
     attempts: z.int().describe('How often a worker has begun with the job.'),
     error: z.string().nullable(),

@@ -11,6 +11,7 @@ import { newId, nilId } from '../../../src/platform/id.ts'
 import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
 import { createTestApp } from '../../support/app.ts'
 import { password, signIn } from '../../support/person.ts'
+import { statementsOf } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
 import { ocoreKeys, startRest, type TestServer } from '../support.ts'
 
@@ -136,6 +137,14 @@ describe('jobs', () => {
       finishedAt: expect.any(String),
     })
     expect((await call('GET', '/jobs?status=queued')).body.data).toHaveLength(2)
+  })
+
+  it('are of every queue', async () => {
+    /** Restores and checks of servers are shown by their operations. */
+    const others = ['restore', 'server']
+    const all = (await statementsOf(rest.app, () => call('GET', '/jobs?limit=1'))).join()
+    const tables = new Set(rest.app.domain.queues.map((queue) => queue.rows.table))
+    expect([...tables].filter((table) => !new RegExp(`from ${table}\\b`).test(all)).sort()).toEqual(others)
   })
 
   it('are retried where that is possible, else refused with the reason', async () => {

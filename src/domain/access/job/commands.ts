@@ -11,7 +11,7 @@ type Found = { id: string; source: JobSource; job: JobRow }
 export const retryJob = defineCommand({
   name: 'retryJob',
   description:
-    'Puts a failed job back on its queue: an operation that can continue with its next step, or the deliveries of a webhook message that were given up. Fails with `job_not_retryable`, which says why, for others. For administrators of the installation.',
+    'Puts a failed job back on its queue: an operation that can continue with its next step, the order of a certificate, or the deliveries of a webhook message that were given up. Fails with `job_not_retryable`, which says why, for others. For administrators of the installation.',
   permission: administration,
   ids: { id: 'AdminJob' },
   // Without a target type: a job has no columns that audit entries show.

@@ -16,11 +16,12 @@ const AdminJob = builder.objectRef<JobRow>('AdminJob').implement({
   permission: administration,
   fields: (t) => ({
     id: t.id({
-      description: 'ID of the job. Its UUID is that of the deployment, operation, backup, mail or message that the job works on.',
+      description:
+        'ID of the job. Its UUID is that of the deployment, operation, backup, certificate, mail or message that the job works on.',
       resolve: ({ id }) => encodeId('AdminJob', id),
     }),
     type: t.exposeString('type', {
-      description: 'What the job does: `deployment`, `backup`, `mail`, `webhook`, or the type of an operation.',
+      description: 'What the job does: `deployment`, `backup`, `certificate`, `mail`, `webhook`, or the type of an operation.',
     }),
     status: t.expose('status', { type: AdminJobStatus, description: 'Status of the job.' }),
     attempts: t.exposeInt('attempts', { description: 'How often a worker has begun with the job.' }),

@@ -6,7 +6,7 @@ import { type PagePlan, pageSchema, planPage } from '../../../platform/page.ts'
 import { type JobRow, type JobSource, jobSources, jobStatuses } from './model.ts'
 
 export const jobDescription =
-  'Jobs of all organizations that are queued, running or have failed, newest first: deployments, operations, backups, mails, and webhook messages with their deliveries. For administrators of the installation.'
+  'Jobs of all organizations that are queued, running or have failed, newest first: deployments, operations, backups, certificates, mails, and webhook messages with their deliveries. For administrators of the installation.'
 
 const filter = { status: z.enum(jobStatuses).nullish() }
 

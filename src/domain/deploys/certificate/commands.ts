@@ -8,6 +8,7 @@ import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { certificateErrors } from './errors.ts'
 import { certificateEventOf, certificateEvents } from './events.ts'
+import { attemptSoon } from './job.ts'
 import { ordersTopic, privateKeyIdentity, renewalAt, servedTopic } from './model.ts'
 import { certificateAuthority } from './ports.ts'
 import { noOrder } from './settle.ts'
@@ -89,9 +90,6 @@ export const deleteCertificate = defineCommand({
   },
 })
 
-/** Between two attempts that people ask for. */
-const leastMs = 60_000
-
 export const retryCertificate = defineCommand({
   name: 'retryCertificate',
   description:
@@ -105,14 +103,8 @@ export const retryCertificate = defineCommand({
     if (target.verifiedAt === null) throw certificateErrors.domain_not_verified()
     const certificate = await certificateOf(work, target)
     if (certificate?.source === 'UPLOADED') throw certificateErrors.certificate_uploaded()
-    if (certificate && (certificate.status !== 'ACTIVE' || certificate.error !== null)) {
-      await run(
-        work.tx,
-        sql`update certificate set next_attempt_at = greatest(app_now(), blocked_until, last_attempt_at + ${leastMs} * interval '1 millisecond')
-            where id = ${certificate.id}::uuid`,
-      )
-    }
-    work.wake(ordersTopic, 'custom domains')
+    if (certificate && (certificate.status !== 'ACTIVE' || certificate.error !== null)) await attemptSoon(work, certificate.id)
+    work.wake('custom domains')
     return { customDomain: target }
   },
 })

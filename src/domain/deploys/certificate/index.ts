@@ -4,9 +4,11 @@
  */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
+import { jobSources } from '../../access/job/index.ts'
 import { deleteCertificate, retryCertificate, uploadCertificate } from './commands.ts'
 import { certificateErrors } from './errors.ts'
 import { allCertificateEvents } from './events.ts'
+import { certificateJobs } from './job.ts'
 import { accountKeyIdentity, orderKeyIdentity, privateKeyIdentity } from './model.ts'
 import { certificateAuthority } from './ports.ts'
 import { certificateQueue, requestCertificates } from './queue.ts'
@@ -24,6 +26,7 @@ export const certificate = defineConcept({
   queues: [certificateQueue],
   chores: [requestCertificates, serveCertificates],
   ports: [certificateAuthority],
+  extensions: [jobSources.with(certificateJobs)],
   sealed: [
     { table: 'certificate', key: 'id', column: 'private_key', identity: privateKeyIdentity },
     { table: 'certificate', key: 'id', column: 'order_key', identity: orderKeyIdentity },
