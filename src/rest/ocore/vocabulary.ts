@@ -2,6 +2,7 @@
 import type { JobRow } from '../../domain/access/job/index.ts'
 import type { ServiceHost } from '../../domain/apps/custom-domain/index.ts'
 import type { ServerRow } from '../../domain/apps/server/index.ts'
+import type { CertificateView } from '../../domain/deploys/certificate/index.ts'
 import type { EnvironmentStatus, ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
 
@@ -25,7 +26,13 @@ export const dnsStatuses = { PENDING: 'pending', VERIFIED: 'verified', FAILED: '
   string
 >
 
-export const sslStatuses = { NONE: 'none' } as const
+export const sslStatuses = {
+  NONE: 'none',
+  PENDING: 'pending',
+  ACTIVE: 'active',
+  FAILED: 'failed',
+  EXPIRED: 'expired',
+} as const satisfies Record<CertificateView['status'] | 'NONE', string>
 
 type OurDeploymentStatus = NonNullable<ServiceOverview['newestStatus']>
 type Phase = 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'

@@ -4,7 +4,7 @@ import { createApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { createProject } from '../../../src/domain/apps/project/index.ts'
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { execute } from '../../../src/platform/command.ts'
-import { row, sql } from '../../../src/platform/db/index.ts'
+import { newRow, row, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
 import { oecDialect } from '../../../src/rest/oec/index.ts'
@@ -60,6 +60,20 @@ it('a domain is added, verified, made the primary one, listed and removed', asyn
     [added.body.id, false],
     [verified, true],
   ])
+  const expiresAt = new Date('2040-01-02T03:04:05Z')
+  const certificate = {
+    id: newId(),
+    organizationId: rest.acme.organizationId,
+    customDomainId: verified,
+    source: 'UPLOADED',
+    status: 'EXPIRED',
+  }
+  const files = { chain: 'chain', privateKey: Buffer.from('sealed'), notBefore: expiresAt, expiresAt }
+  await run(rest.app.db, sql`insert into certificate ${newRow({ ...certificate, ...files })}`)
+  expect((await call('GET', `${service}/domains`)).body.data[2]).toMatchObject({
+    sslStatus: 'expired',
+    sslExpiresAt: '2040-01-02T03:04:05Z',
+  })
   expect(await call('PUT', `${service}/domains/${verified}/primary`, { isPrimary: false })).toMatchObject({
     status: 200,
     body: { isPrimary: false },

@@ -11,16 +11,18 @@ import { allCertificateEvents } from './events.ts'
 import { certificateJobs } from './job.ts'
 import { accountKeyIdentity, orderKeyIdentity, privateKeyIdentity } from './model.ts'
 import { certificateAuthority } from './ports.ts'
+import { findCertificates } from './queries.ts'
 import { certificateQueue, requestCertificates } from './queue.ts'
 import { serveCertificates } from './serve.ts'
 
 export { certificateAuthority } from './ports.ts'
-export { certificatesByDomain } from './queries.ts'
+export { type CertificateView, findCertificates } from './queries.ts'
 export { findChallengeAnswer, openTlsPort } from './serve.ts'
 
 export const certificate = defineConcept({
   name: 'certificate',
   commands: [uploadCertificate, deleteCertificate, retryCertificate],
+  queries: [findCertificates],
   events: allCertificateEvents,
   errors: [certificateErrors],
   queues: [certificateQueue],

@@ -6,8 +6,8 @@ import {
   setPrimaryCustomDomain,
   verifyCustomDomain,
 } from '../../../domain/apps/custom-domain/index.ts'
-import { commandRow, queryRow, type Route } from '../../core/index.ts'
-import { domainBody, domainSchemas as schemas } from '../domain-bodies.ts'
+import { commandRow, queryRow, type Route, type View } from '../../core/index.ts'
+import { domainBodiesOf, oneDomain, domainSchemas as schemas } from '../domain-bodies.ts'
 import { done } from '../field.ts'
 import { defaultPageSize, pageOf } from '../page.ts'
 
@@ -17,12 +17,12 @@ const onePath = `${path}/{domainId}`
 const params = { domainId: 'id' }
 const within = { query: findCustomDomainOfService, params: { instanceId: 'webServiceId', domainId: 'id' } }
 
-type Changed = { customDomain: Parameters<typeof domainBody>[0] & { version: number } }
+type Changed = { customDomain: Parameters<typeof oneDomain>[0] & { version: number } }
 
 /** Response of a command that returns the domain. */
 const theDomain = {
   schema: schemas.domain,
-  reply: ({ customDomain }: Changed) => domainBody(customDomain),
+  reply: ({ customDomain }: Changed, view: View) => oneDomain(customDomain, view),
   version: ({ customDomain }: Changed) => customDomain.version,
 }
 
@@ -39,7 +39,7 @@ export const domainRoutes: Route[] = [
     page: { size: defaultPageSize },
     status: 200,
     schema: schemas.domainList,
-    reply: (page) => pageOf(page, page.rows.map(domainBody)),
+    reply: async (page, view) => pageOf(page, await domainBodiesOf(page.rows, view)),
   }),
   commandRow({
     id: 'addDomain',
@@ -61,7 +61,8 @@ export const domainRoutes: Route[] = [
     path: `${onePath}/verify`,
     tag,
     summary: 'Verify a domain',
-    description: 'Looks up the DNS records now. `dnsStatus` is the result.',
+    description:
+      'Looks up the DNS records now. `dnsStatus` is the result. If the installation orders certificates, that of a verified domain follows.',
     command: verifyCustomDomain,
     params,
     within,
