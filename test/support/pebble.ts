@@ -14,6 +14,10 @@ export type Pebble = {
   caFile: string
   /** The root that issues certificates, in PEM. */
   root: string
+  /** Server of the DNS in which every name leads to this machine, for DNS_SERVERS. */
+  dns: string
+  /** Publishes a TXT record. */
+  publish(name: string, text: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -63,7 +67,12 @@ export async function startPebble({ httpPort }: { httpPort: number }): Promise<P
   }
   try {
     const root = await until('Pebble answers', () => rootOf(own, management!), 30_000)
-    return { directoryUrl: `https://localhost:${port}/dir`, caFile, root, close }
+    const publish = async (name: string, value: string) => {
+      const body = JSON.stringify({ host: `${name}.`, value })
+      const { ok } = await fetch(`http://127.0.0.1:${dnsManagement}/set-txt`, { method: 'POST', body })
+      if (!ok) throw new Error('the record was not published')
+    }
+    return { directoryUrl: `https://localhost:${port}/dir`, caFile, root, dns: `127.0.0.1:${dns}`, publish, close }
   } catch (error) {
     await close()
     throw error

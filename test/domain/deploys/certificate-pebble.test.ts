@@ -122,7 +122,7 @@ describe.skipIf(pebbleMissing !== null)(pebbleMissing ?? 'with Pebble', () => {
 
   it('certificates of two organizations are issued, served with their chains, and renewed', async () => {
     const domains = [await newDomain(), await newDomain()]
-    world.app.wake.notify('custom domains')
+    world.app.wake.notify('certificate requests')
     const first = await Promise.all(domains.map((domain) => until(`${domain.domain} over HTTPS`, () => fetched(domain))))
     for (const [at, { body, certificate }] of first.entries()) {
       expect(body).toBe('served')
@@ -165,7 +165,7 @@ describe.skipIf(pebbleMissing !== null)(pebbleMissing ?? 'with Pebble', () => {
   it('says why the authority could not verify a domain', async () => {
     await router.close({ graceMs: 0 })
     const domain = await createDomain(world.app, await createTenant(world.app))
-    world.app.wake.notify('custom domains')
+    world.app.wake.notify('certificate requests')
     await until('the failure', async () => (await shown(world.app, domain)).sslStatus === 'FAILED')
     expect((await shown(world.app, domain)).certificate!.lastError).toMatch(/could not verify the domain: .*refused/)
   })

@@ -236,7 +236,7 @@ describe('an automatic certificate', () => {
     const name = `${newId()}.example.com`
     ca.script(name, ...scripts)
     const domain = await createDomain(app, tenant, name)
-    app.wake.notify('custom domains')
+    app.wake.notify('certificate requests')
     return domain
   }
   const makeDue = async ({ domain }: Domain) => {

@@ -9,7 +9,7 @@ import type { Work } from '../../../platform/work.ts'
 import { certificateErrors } from './errors.ts'
 import { certificateEventOf, certificateEvents } from './events.ts'
 import { attemptSoon } from './job.ts'
-import { ordersTopic, privateKeyIdentity, renewalAt, servedTopic } from './model.ts'
+import { ordersTopic, privateKeyIdentity, renewalAt, requestsTopic, servedTopic } from './model.ts'
 import { certificateAuthority } from './ports.ts'
 import { noOrder } from './settle.ts'
 import { checkChain, maxChainLength, maxKeyLength } from './x509.ts'
@@ -85,7 +85,7 @@ export const deleteCertificate = defineCommand({
     if (certificate.source === 'ACME' && certificateAuthority.isProvided(work.app)) throw certificateErrors.certificate_automatic()
     await run(work.tx, sql`delete from certificate where id = ${certificate.id}::uuid`)
     await publish(work, certificateEvents.deleted, certificateEventOf(target, certificate))
-    work.wake(servedTopic, 'custom domains')
+    work.wake(servedTopic, requestsTopic)
     return { deletedId: target.id, customDomain: target }
   },
 })
@@ -104,7 +104,7 @@ export const retryCertificate = defineCommand({
     const certificate = await certificateOf(work, target)
     if (certificate?.source === 'UPLOADED') throw certificateErrors.certificate_uploaded()
     if (certificate && (certificate.status !== 'ACTIVE' || certificate.error !== null)) await attemptSoon(work, certificate.id)
-    work.wake('custom domains')
+    work.wake(requestsTopic)
     return { customDomain: target }
   },
 })

@@ -13,6 +13,7 @@ import { accountKeyIdentity, orderKeyIdentity, privateKeyIdentity } from './mode
 import { certificateAuthority } from './ports.ts'
 import { findCertificates } from './queries.ts'
 import { certificateQueue, requestCertificates } from './queue.ts'
+import { reactions } from './reactions.ts'
 import { serveCertificates } from './serve.ts'
 
 export { certificateAuthority } from './ports.ts'
@@ -25,6 +26,7 @@ export const certificate = defineConcept({
   queries: [findCertificates],
   events: allCertificateEvents,
   errors: [certificateErrors],
+  reactions,
   queues: [certificateQueue],
   chores: [requestCertificates, serveCertificates],
   ports: [certificateAuthority],

@@ -10,6 +10,8 @@ export const accountKeyIdentity = (id: string) => `acme_account:${id}:private_ke
 /** The keys of accounts belong to the installation. */
 export const accountOwner = nilId
 
+/** Woken when a domain may need a certificate. */
+export const requestsTopic = 'certificate requests'
 /** Woken when a certificate may have to be ordered. */
 export const ordersTopic = 'certificates'
 /** Woken when the certificates that routers serve have changed. */

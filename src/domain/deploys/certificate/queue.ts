@@ -6,7 +6,7 @@ import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
 import { allCertificateEvents, certificateEvents } from './events.ts'
-import { type CertificateItem, dayMs, nextWarningAt, ordersTopic } from './model.ts'
+import { type CertificateItem, dayMs, nextWarningAt, ordersTopic, requestsTopic } from './model.ts'
 import { orderCertificate } from './order.ts'
 import { certificateAuthority } from './ports.ts'
 import { defer, endLease, noteFailure, settle } from './settle.ts'
@@ -76,7 +76,7 @@ const batch = 100
 /** Has certificates ordered for verified domains that have none: new ones, and all when ACME_DIRECTORY_URL is set later. */
 export const requestCertificates: Chore = {
   name: 'request certificates',
-  topic: 'custom domains',
+  topic: requestsTopic,
   everyMs: 60_000,
   async run(app) {
     if (!certificateAuthority.isProvided(app)) return
