@@ -19,16 +19,18 @@ import { type Dialect, printDocument } from '../../src/rest/core/index.ts'
 import { ocoreDialect } from '../../src/rest/ocore/index.ts'
 import { oecDialect } from '../../src/rest/oec/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
+import { signIn } from '../support/person.ts'
 import { type FuzzedRequest, type Operation, requestsFor, textOf } from './fuzz-input.ts'
 import { startRest, type TestServer } from './support.ts'
 
-/** `key` is the input of a key, or makes it; null: requests have none. */
-type Fuzzed = { dialect: Dialect; key: CommandInput | (() => Promise<CommandInput>) | null; runs: number }
+/** `key` is the input of a key, or makes it; `person`: the owner is signed in; null: requests have no credential. */
+type Fuzzed = { dialect: Dialect; key: CommandInput | (() => Promise<CommandInput>) | 'person' | null; runs: number }
 
 const dialects: Fuzzed[] = [
   { dialect: platformDialect, key: { scope: 'ADMIN' }, runs: 150 },
   { dialect: oecDialect, key: { kind: 'OEC', scope: 'WRITE' }, runs: 60 },
   { dialect: ocoreDialect, key: { kind: 'OCORE', scope: 'ADMIN', permissions }, runs: 60 },
+  { dialect: ocoreDialect, key: 'person', runs: 40 },
   { dialect: bridgeDialect, key: () => bridgeKey(), runs: 40 },
   { dialect: authDialect, key: null, runs: 40 },
 ]
@@ -40,7 +42,8 @@ const factor = FUZZ_RUNS ? Number(FUZZ_RUNS) : 1
 let rest: TestServer
 beforeAll(async () => {
   const limits = ['platform', 'auth', 'authentication', 'oec-ro', 'oec-rw', 'ocore', 'bridge'].map((name) => `${name}=1000000`).join(',')
-  rest = await startRest([platformDialect, ...dialects.slice(1).map(({ dialect }) => dialect)], { RATE_LIMITS: limits })
+  const others = new Set(dialects.slice(1).map(({ dialect }) => dialect))
+  rest = await startRest([platformDialect, ...others], { RATE_LIMITS: limits })
   await execute({ app: rest.app, caller: rest.acme.owner, requestId: 'fuzz' }, createProject, { name: 'Fuzzed' })
 })
 afterAll(() => rest.close())
@@ -56,13 +59,14 @@ it.each(dialects)(`$dialect.name answers everything as its document says (seed $
     const url = `${path.replaceAll(/\{(\w+)\}/g, (_, name: string) => params[name]!)}${request.query.length > 0 ? `?${request.query.join('&')}` : ''}`
     const payload = request.body === null ? undefined : textOf(request.body, (index) => known.any(index))
     const verb = request.method ?? method.toUpperCase()
-    const answer = await rest.call(verb, url, { key: credential ?? undefined, payload, headers: request.headers })
-    const told = `${verb} ${url} ${JSON.stringify(request.headers)} ${payload}`.slice(0, 2_000)
+    const headers = { ...(key === 'person' ? { 'x-org-slug': 'acme' } : {}), ...request.headers }
+    const answer = await rest.call(verb, url, { key: credential ?? undefined, payload, headers })
+    const told = `${verb} ${url} ${JSON.stringify(headers)} ${payload}`.slice(0, 2_000)
     expect(answer.status, told).toBeLessThan(500)
     expect(answer.text, told).not.toMatch(/\.[jt]s:\d|node_modules|\n +at |relation "|prisma/i)
     sent += 1
     if (answer.status < 300 && verb !== 'HEAD') known.learn(path, params, answer.body)
-    // It has revoked its own key.
+    // It has revoked its own key, or ended its session.
     if (answer.status === 401 && key && request.headers.authorization === undefined) credential = await createKey(key)
   }
   const property = fc.asyncProperty(fc.array(requestsFor(operations), { minLength: 1, maxLength: 8 }), async (requests) => {
@@ -81,6 +85,7 @@ it.each(dialects)(`$dialect.name answers everything as its document says (seed $
 const act = () => ({ app: rest.app, caller: rest.acme.owner, requestId: randomUUID() })
 
 async function createKey(input: NonNullable<Fuzzed['key']>): Promise<string> {
+  if (input === 'person') return (await signIn(rest.app, rest.acme.owner)).accessToken
   const own = typeof input === 'function' ? await input() : input
   return (await execute(act(), createApiKey, { name: 'Fuzz', ...own })).plaintextKey!
 }
