@@ -1,11 +1,11 @@
 /** A real OpenSSH server on loopback, with its own host keys, that lets the user of the tests log in with certain keys. */
 import { execFile, spawn } from 'node:child_process'
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import sshpk from 'sshpk'
+import { freePort } from './free-port.ts'
 import { newHostKey } from './git-ssh-server.ts'
 
 const run = promisify(execFile)
@@ -35,14 +35,6 @@ export type Sshd = {
 export function newKeyPair(): { privateKey: string; publicKey: string } {
   const key = sshpk.parsePrivateKey(newHostKey(), 'ssh')
   return { privateKey: key.toString('ssh'), publicKey: key.toPublic().toString('ssh') }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 export async function startSshd({ authorized }: { authorized: readonly string[] }): Promise<Sshd> {

@@ -108,9 +108,9 @@ async function eventsOf(id: string): Promise<{ type: string; data: Record<string
 }
 const eventTypes = async (id: string) => (await eventsOf(id)).map(({ type }) => type)
 
-const makeDue = (id: string) => {
+async function makeDue(id: string): Promise<void> {
+  await run(world.app.db, sql`update server set next_check_at = app_now() where id = ${decodeId('Server', id)}::uuid`)
   world.app.wake.notify('servers')
-  return run(world.app.db, sql`update server set next_check_at = app_now() where id = ${decodeId('Server', id)}::uuid`)
 }
 
 const operationOf = (id: string, status: string) =>
