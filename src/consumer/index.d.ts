@@ -1150,6 +1150,108 @@ export type OdooAccountUpdatedDataV1 = {
   database: string
 }
 
+export type OdooInstanceCreatedDataV1 = {
+  /** ID of the Odoo instance. */
+  odooInstanceId: string
+  /** ID of its web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the instance. */
+  name: string
+  /** Slug of the instance, the first label of its host name. */
+  slug: string
+  /** Version of Odoo, such as `17.0`. */
+  odooVersion: string
+}
+
+export type OdooInstanceDeletedDataV1 = {
+  /** ID of the Odoo instance. */
+  odooInstanceId: string
+  /** ID of its web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the instance. */
+  name: string
+  /** Slug of the instance, the first label of its host name. */
+  slug: string
+  /** Version of Odoo, such as `17.0`. */
+  odooVersion: string
+}
+
+export type OdooInstanceFailedDataV1 = {
+  /** ID of the Odoo instance. */
+  odooInstanceId: string
+  /** ID of its web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the instance. */
+  name: string
+  /** Slug of the instance, the first label of its host name. */
+  slug: string
+  /** Version of Odoo, such as `17.0`. */
+  odooVersion: string
+}
+
+export type OdooInstanceStartedDataV1 = {
+  /** ID of the Odoo instance. */
+  odooInstanceId: string
+  /** ID of its web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the instance. */
+  name: string
+  /** Slug of the instance, the first label of its host name. */
+  slug: string
+  /** Version of Odoo, such as `17.0`. */
+  odooVersion: string
+}
+
+export type OdooInstanceStoppedDataV1 = {
+  /** ID of the Odoo instance. */
+  odooInstanceId: string
+  /** ID of its web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the instance. */
+  name: string
+  /** Slug of the instance, the first label of its host name. */
+  slug: string
+  /** Version of Odoo, such as `17.0`. */
+  odooVersion: string
+}
+
+export type OdooInstanceUpdatedDataV1 = {
+  /** ID of the Odoo instance. */
+  odooInstanceId: string
+  /** ID of its web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the instance. */
+  name: string
+  /** Slug of the instance, the first label of its host name. */
+  slug: string
+  /** Version of Odoo, such as `17.0`. */
+  odooVersion: string
+}
+
 export type OrganizationCreatedDataV1 = {
   /** ID of the organization. */
   organizationId: string
@@ -2064,6 +2166,24 @@ export type OdooAccountDeleted = Envelope<'odoo_account.deleted', 1, OdooAccount
 /** The settings of an Odoo account changed. */
 export type OdooAccountUpdated = Envelope<'odoo_account.updated', 1, OdooAccountUpdatedDataV1>
 
+/** An Odoo instance was created. Its first deployment is queued. */
+export type OdooInstanceCreated = Envelope<'odoo_instance.created', 1, OdooInstanceCreatedDataV1>
+
+/** An Odoo instance was deleted. Its server is being stopped, and its database and disk are being removed. */
+export type OdooInstanceDeleted = Envelope<'odoo_instance.deleted', 1, OdooInstanceDeletedDataV1>
+
+/** An Odoo instance exited or does not answer. It is restarted. */
+export type OdooInstanceFailed = Envelope<'odoo_instance.failed', 1, OdooInstanceFailedDataV1>
+
+/** A start of a stopped Odoo instance was requested. */
+export type OdooInstanceStarted = Envelope<'odoo_instance.started', 1, OdooInstanceStartedDataV1>
+
+/** A stop of an Odoo instance was requested. */
+export type OdooInstanceStopped = Envelope<'odoo_instance.stopped', 1, OdooInstanceStoppedDataV1>
+
+/** The name or the settings of an Odoo instance changed. */
+export type OdooInstanceUpdated = Envelope<'odoo_instance.updated', 1, OdooInstanceUpdatedDataV1>
+
 /** An organization was created. */
 export type OrganizationCreated = Envelope<'organization.created', 1, OrganizationCreatedDataV1>
 
@@ -2317,6 +2437,12 @@ export type WebhookEvent =
   | OdooAccountCreated
   | OdooAccountDeleted
   | OdooAccountUpdated
+  | OdooInstanceCreated
+  | OdooInstanceDeleted
+  | OdooInstanceFailed
+  | OdooInstanceStarted
+  | OdooInstanceStopped
+  | OdooInstanceUpdated
   | OrganizationCreated
   | OrganizationUpdated
   | ProjectCreated

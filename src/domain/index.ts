@@ -41,6 +41,7 @@ import { log } from './deploys/log/index.ts'
 import { usage } from './deploys/usage/index.ts'
 import { bridgeCall } from './odoo/bridge-call/index.ts'
 import { odooAccount } from './odoo/odoo-account/index.ts'
+import { odooInstance } from './odoo/odoo-instance/index.ts'
 import { speedTest } from './odoo/speed-test/index.ts'
 import { backup } from './resources/backup/index.ts'
 import { database } from './resources/database/index.ts'
@@ -103,6 +104,7 @@ export const concepts: readonly Concept[] = [
   storage,
   storedObject,
   email,
+  odooInstance,
   odooAccount,
   bridgeCall,
   speedTest,

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { validateRepositoryUrl } from './repository-url.ts'
 
 /** A value that prints as redacted in logs, errors and JSON. `reveal()` returns it. */
 export class Secret {
@@ -77,6 +78,11 @@ const schedule = list
   .refine((items) => items.every((item) => Number.isInteger(item) && item >= 0), {
     error: 'must be a comma-separated list of milliseconds',
   })
+
+const repository = z.string().superRefine((url, context) => {
+  const reason = validateRepositoryUrl(url)
+  if (reason !== null) context.addIssue({ code: 'custom', message: `must be the URL of a git repository: ${reason}` })
+})
 
 const nameOfLimit = (item: string): string => item.split('=', 1)[0]!
 const rateLimits = list
@@ -246,6 +252,15 @@ const schema = z.object({
   /** Time between checks of a registered server, and of each stage of one: connection, handshake, login, command. */
   SERVER_CHECK_MS: ms(60_000, 100),
   SERVER_TIMEOUT_MS: ms(10_000, 100),
+  /** Git repository of Odoo's source, whose branches are its versions. Not used if ODOO_COMMAND is set. */
+  ODOO_SOURCE_URL: setting(repository.default('https://github.com/odoo/odoo.git')),
+  /** Absolute path of an installed Odoo. */
+  ODOO_COMMAND: setting(
+    z
+      .string()
+      .regex(/^\/[\w./-]+$/, { error: 'must be an absolute path such as /usr/bin/odoo' })
+      .optional(),
+  ),
   PREPARE_TIMEOUT_MS: ms(120_000),
   BUILD_TIMEOUT_MS: ms(1_200_000),
   RELEASE_TIMEOUT_MS: ms(600_000),

@@ -223,10 +223,32 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Operation,
     MailSuppression,
     OutboxMail,
+    OdooInstance: await addOdooInstance(app, tenant, { service, Project, database, disk: configured.createDisk.disk.id }),
     OdooAccount,
     SpeedTest: tested.runSpeedTest.speedTest.id,
     BridgeCall: await addBridgeCall(app, tenant, decodeId('OdooAccount', OdooAccount)),
   }
+}
+
+/** Gives a service what one of the kind ODOO has, so that all services of an estate are alike. */
+async function addOdooInstance(
+  app: App,
+  { organizationId }: Tenant,
+  of: { service: { id: string; environment: { id: string } }; Project: string; database: string; disk: string },
+): Promise<string> {
+  const id = decodeId('WebService', of.service.id)
+  const fields = {
+    ...{
+      id,
+      organizationId,
+      projectId: decodeId('Project', of.Project),
+      environmentId: decodeId('Environment', of.service.environment.id),
+    },
+    ...{ databaseId: decodeId('Database', of.database), diskId: decodeId('Disk', of.disk), odooVersion: '17.0', edition: 'COMMUNITY' },
+    ...{ workers: 2, adminPassword: randomBytes(40) },
+  }
+  await runStatement(app.db, sql`insert into odoo_instance ${newRow(fields)}`)
+  return encodeId('OdooInstance', id)
 }
 
 /** Objects that only workers create. */

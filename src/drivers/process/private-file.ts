@@ -16,7 +16,7 @@ export function withFiles(
   const paths = sandbox.paths(cell)
   const app = posix.join(paths.app, cell.workingDirectory)
   return {
-    cell: { ...cell, files: files({ ...ports, app, files: paths.files, tools: paths.tools }) },
+    cell: { ...cell, files: files({ ...ports, tree: paths.app, app, files: paths.files, tools: paths.tools }) },
     env: { QUAYSIDE_FILES: paths.files },
   }
 }

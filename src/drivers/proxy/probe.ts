@@ -23,7 +23,7 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
         const headers = {
           Host: host,
           'User-Agent': 'Quayside-Health/1',
-          ...(upgrade ? webSocketHeaders() : {}),
+          ...(upgrade ? webSocketHeaders(host) : {}),
           ...(target ? { [privateHeader]: privateRoutes.seal(target) } : {}),
         }
         const end = (failure: string | null, { timedOut = false, routerAway = false } = {}) => {
@@ -63,7 +63,8 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
   }
 }
 
-const webSocketHeaders = () => ({
+const webSocketHeaders = (host: string) => ({
+  Origin: `http://${host}`,
   Connection: 'Upgrade',
   Upgrade: 'websocket',
   'Sec-WebSocket-Version': '13',

@@ -12,6 +12,7 @@ import { deploymentBodies } from './deployment-bodies.ts'
 import { domainBodies } from './domain-bodies.ts'
 import { errorBody, renderError, statusOfCode } from './error.ts'
 import { sharedBodies } from './field.ts'
+import { instanceBodies } from './instance-bodies.ts'
 import { organizationBodies } from './organization-bodies.ts'
 import { pageSources } from './page.ts'
 import { projectBodies } from './project-bodies.ts'
@@ -21,6 +22,7 @@ import { auditLogRoutes } from './routes/audit-log.ts'
 import { deploymentRoutes } from './routes/deployment.ts'
 import { domainRoutes } from './routes/domain.ts'
 import { environmentRoutes } from './routes/environment.ts'
+import { instanceRoutes } from './routes/instance.ts'
 import { memberRoutes } from './routes/member.ts'
 import { organizationRoutes } from './routes/organization.ts'
 import { projectRoutes } from './routes/project.ts'
@@ -49,6 +51,7 @@ export const ocoreDialect: Dialect = {
     ...serverRoutes,
     ...projectRoutes,
     ...environmentRoutes,
+    ...instanceRoutes,
     ...deploymentRoutes,
     ...domainRoutes,
     ...apiKeyRoutes,
@@ -71,6 +74,7 @@ export const ocoreDialect: Dialect = {
     ...organizationBodies,
     ...serverBodies,
     ...projectBodies,
+    ...instanceBodies,
     ...deploymentBodies,
     ...domainBodies,
     ...apiKeyBodies,

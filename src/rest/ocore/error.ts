@@ -29,6 +29,7 @@ export const statusOfCode: Readonly<Record<string, number>> = Object.fromEntries
     'deployment_in_progress',
     'last_organization',
     'last_owner',
+    'no_live_deployment',
     'rollback_not_eligible',
     'totp_enabled',
     'totp_not_enabled',
@@ -57,5 +58,7 @@ export function renderError(failure: Failure): z.output<typeof schema> {
     ...(problems[0] === undefined ? {} : { constraint: problems[0].constraint }),
     ...(typeof retryAfterSeconds === 'number' ? { retryAfterSeconds } : {}),
   }
-  return { error: { code: codes[status]?.(failure) ?? code, message: text, details: known } }
+  // A sentence of its own needs no name of its field, which `details` tells.
+  const message = field !== undefined && /^[A-Z]/.test(text.slice(`${field}: `.length)) ? text.replace(`${field}: `, '') : text
+  return { error: { code: codes[status]?.(failure) ?? code, message, details: known } }
 }

@@ -4,6 +4,7 @@ import type { ServiceHost } from '../../domain/apps/custom-domain/index.ts'
 import type { ServerRow } from '../../domain/apps/server/index.ts'
 import type { CertificateView } from '../../domain/deploys/certificate/index.ts'
 import type { EnvironmentStatus, ServiceOverview } from '../../domain/deploys/deployment/index.ts'
+import type { OdooInstanceStatus } from '../../domain/odoo/odoo-instance/index.ts'
 import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
 
 export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<
@@ -95,3 +96,17 @@ export const jobStatuses = { QUEUED: 'queued', RUNNING: 'running', FAILED: 'fail
 
 /** Of the audit log. */
 export const exportFormats = { NDJSON: 'ndjson', CSV: 'csv' } as const
+
+export const odooEditions = { COMMUNITY: 'community', ENTERPRISE: 'enterprise' } as const satisfies Record<
+  'COMMUNITY' | 'ENTERPRISE',
+  string
+>
+
+export const instanceStatuses = {
+  PROVISIONING: 'provisioning',
+  RUNNING: 'running',
+  STOPPED: 'stopped',
+  RESTARTING: 'restarting',
+  ERROR: 'error',
+  DELETING: 'deleting',
+} as const satisfies Record<OdooInstanceStatus, string>

@@ -194,7 +194,7 @@ describe('settings out of range are rejected', () => {
     expect(await reread(world.app, service)).toEqual(service)
   })
 
-  it('rejects an unknown kind, and one that is not supported yet', async () => {
+  it('rejects an unknown kind, and one that has a command of its own', async () => {
     for (const kind of ['ODOO', 'CRON', 5]) expect(await refusal(create({ kind }))).toMatchObject({ code: 'invalid_input', field: 'kind' })
   })
 

@@ -36,6 +36,11 @@ const server = [
   ...['osName', 'osVersion', 'lastSeenAt', 'createdAt'],
 ]
 
+const instance = [
+  ...['id', 'name', 'slug', 'odooVersion', 'odooEdition', 'serverId', 'projectId', 'environmentId', 'status', 'statusMessage', 'workers'],
+  ...['httpPort', 'envVars', 'createdAt', 'updatedAt'],
+]
+
 /** Method, path, status, fields of the response, and fields of an item of a list. */
 type Row = [method: string, path: string, status: number, fields: string[], item?: string[]]
 
@@ -87,6 +92,14 @@ const served: Row[] = [
   ['GET', '/environments/{id}', 200, environment],
   ['PATCH', '/environments/{id}', 200, environment],
   ['DELETE', '/environments/{id}', 202, job],
+  ['GET', '/instances', 200, list, instance],
+  ['POST', '/instances', 202, job],
+  ['GET', '/instances/{id}', 200, instance],
+  ['PATCH', '/instances/{id}', 200, instance],
+  ['POST', '/instances/{id}/start', 202, job],
+  ['POST', '/instances/{id}/stop', 202, job],
+  ['POST', '/instances/{id}/restart', 202, job],
+  ['DELETE', '/instances/{id}', 202, job],
   ['GET', '/instances/{id}/domains', 200, list, domain],
   ['POST', '/instances/{id}/domains', 201, domain],
   ['POST', '/instances/{id}/domains/{id}/verify', 202, domain],
@@ -121,8 +134,6 @@ const served: Row[] = [
 const missing: Record<string, string[]> = {
   'issue 22, step 1': [],
   'issue 22, later steps': [
-    ...['GET /instances', 'POST /instances', 'GET /instances/{id}', 'PATCH /instances/{id}', 'DELETE /instances/{id}'],
-    ...['POST /instances/{id}/start', 'POST /instances/{id}/stop'],
     ...['GET /instances/{id}/database', 'POST /instances/{id}/database', 'DELETE /instances/{id}/database/{id}'],
     ...['GET /instances/{id}/database/config', 'PATCH /instances/{id}/database/config', 'GET /instances/{id}/database/metrics'],
     ...['GET /instances/{id}/database/replicas', 'POST /instances/{id}/database/replicas'],
@@ -137,6 +148,7 @@ const rowsOfTable = 86
 
 /** Rows that only decisions.md or the issue names. */
 const beyondTable = [
+  'POST /instances/{id}/restart',
   'POST /members/leave',
   'GET /audit-logs/export',
   'POST /user/change-password',

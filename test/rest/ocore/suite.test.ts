@@ -1,7 +1,9 @@
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
+import type { WebService } from '../../../src/generated/prisma/client.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { newRow, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
+import type { App } from '../../../src/platform/work.ts'
 import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
 import { signIn } from '../../support/person.ts'
 import { describeDialect } from '../dialect-suite.ts'
@@ -20,6 +22,12 @@ async function populateAccount({ app, call }: TestServer, { owner }: Tenant) {
   await run(app.db, sql`insert into passkey ${newRow({ id: passkeyId, userId: owner.userId, backedUp: false, ...passkey })}`)
   const [session] = await list('/sessions')
   return { sessionId: session.id, sshKeyId, passkeyId }
+}
+
+/** Gives a service what an Odoo instance has. */
+async function addInstance(app: App, { id, organizationId, projectId, environmentId }: WebService) {
+  const settings = { odooVersion: '17.0', edition: 'COMMUNITY', workers: 2, adminPassword: Buffer.from('sealed') }
+  await run(app.db, sql`insert into odoo_instance ${newRow({ id, organizationId, projectId, environmentId, ...settings })}`)
 }
 
 const connection = { host: '127.0.0.1', port: 9, sshUser: 'deploy', authMethod: 'password', sshPassword: 'hunter2' }
@@ -41,8 +49,10 @@ describeDialect({
     await run(app.db, sql`insert into user_account ${newRow({ id: userId, name: 'Ada', email: `ada-${userId}@example.com` })}`)
     await run(app.db, sql`insert into member ${newRow({ id: memberId, organizationId, userId, roleId: role.body.id })}`)
     const as = { app, caller: owner, requestId: 'test' }
-    const service = { name: 'Web', projectId: project.body.id, repositoryUrl: 'https://git.example.com/a/b.git' }
+    const place = { projectId: project.body.id, environmentId: environment.body.id }
+    const service = { name: 'Web', ...place, repositoryUrl: 'https://git.example.com/a/b.git' }
     const { webService } = await execute(as, createWebService, service)
+    await addInstance(app, webService)
     const deployment = await call('POST', `/api/projects/${project.body.id}/deployments`, { key: key.ADMIN })
     const hook = await call('POST', '/api/webhook-endpoints', {
       key: key.ADMIN,
@@ -81,6 +91,7 @@ describeDialect({
     replayWebhookEndpoint: { since: '2026-01-01T00:00:00Z' },
     createServer: { name: 'Refused', ...connection },
     createProject: { name: 'Refused' },
+    createInstance: { projectId: projectId!, name: 'Refused' },
     createEnvironment: { projectId: projectId!, name: 'Refused', environmentType: 'staging' },
   }),
 })

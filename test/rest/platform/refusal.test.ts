@@ -23,7 +23,7 @@ const refused = async (answer: ReturnType<typeof call>) => {
 
 it('creating a web service with a missing or unsupported value', async () => {
   const make = (body: object) => refused(post('/web-services', { name: 'Web', ...body }))
-  expect(await make({ project_type: 'odoo' })).toEqual([400, 'project_type: odoo is not supported yet'])
+  expect(await make({ project_type: 'odoo' })).toEqual([400, 'project_type: odoo is only for createOdooInstance'])
   expect(await make({ project_type: 'WEB' })).toEqual([400, 'project_type: must be one of web_service, static_site, worker, odoo'])
   expect(await make({ environment: 'PRODUCTION' })).toEqual([400, 'environment: must be one of production, staging, development'])
   expect(await make({ min_instances: 3, max_instances: 2 })).toEqual([400, 'max_instances: must be greater than or equal to min_instances'])

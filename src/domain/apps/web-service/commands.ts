@@ -43,28 +43,33 @@ export const createWebService = defineCommand({
   input: createWebServiceSchema,
   emits: [webServiceCreated, projectCreated, environmentCreated],
   async run(work, input) {
-    refuseUnsupported(input.kind)
-    if (input.serverId) await demandPlaceable(work, input.serverId)
-    const environment = await placeFor(work, input)
-    const id = newId()
-    const { organizationId, projectId, id: environmentId } = environment
-    const data = {
-      id,
-      organizationId,
-      projectId,
-      environmentId,
-      name: input.name,
-      kind: input.kind ?? 'WEB',
-      desiredState: 'STOPPED' as const,
-      ...(await settingColumns(work, id, input)),
-    }
-    const webService = await insertWithSlug({ requested: input.slug, generated: slugFrom(input.name, 'service') }, (slug) =>
-      row<WebService>(work.tx, sql`insert into web_service ${newRow({ ...data, slug })} on conflict (slug) do nothing returning *`),
-    )
-    await publishServiceEvent(work, webServiceCreated, webService)
-    return { webService }
+    refuseOdoo(input.kind)
+    return { webService: await insertWebService(work, input) }
   },
 })
+
+/** Adds a service of any kind. */
+export async function insertWebService(work: Work, input: z.infer<typeof createWebServiceSchema>): Promise<WebService> {
+  if (input.serverId) await demandPlaceable(work, input.serverId)
+  const environment = await placeFor(work, input)
+  const id = newId()
+  const { organizationId, projectId, id: environmentId } = environment
+  const data = {
+    id,
+    organizationId,
+    projectId,
+    environmentId,
+    name: input.name,
+    kind: input.kind ?? 'WEB',
+    desiredState: 'STOPPED' as const,
+    ...(await settingColumns(work, id, input)),
+  }
+  const webService = await insertWithSlug({ requested: input.slug, generated: slugFrom(input.name, 'service') }, (slug) =>
+    row<WebService>(work.tx, sql`insert into web_service ${newRow({ ...data, slug })} on conflict (slug) do nothing returning *`),
+  )
+  await publishServiceEvent(work, webServiceCreated, webService)
+  return webService
+}
 
 export const updateWebService = defineCommand({
   name: 'updateWebService',
@@ -78,7 +83,8 @@ export const updateWebService = defineCommand({
   emits: [webServiceUpdated],
   async run(work, input, target: WebService) {
     if (input.kind !== undefined && input.kind !== target.kind) {
-      refuseUnsupported(input.kind)
+      refuseOdoo(input.kind)
+      if (target.kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: cannot be changed for an Odoo instance' })
       if (await holdsFor(work, target.id, 'isKindInUse')) throw webServiceErrors.kind_in_use({ field: 'kind' })
     }
     const wanted = { name: input.name, slug: input.slug, kind: input.kind, ...(await settingColumns(work, target.id, input, target)) }
@@ -232,8 +238,9 @@ async function demandLive(work: Work, service: WebService): Promise<void> {
   if (!(await holdsFor(work, service.id, 'isLive'))) throw webServiceErrors.no_live_deployment({ field: 'id' })
 }
 
-function refuseUnsupported(kind: WebServiceKind | null | undefined): void {
-  if (kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not supported yet' })
+/** An Odoo instance has a database and a disk of its own. */
+function refuseOdoo(kind: WebServiceKind | null | undefined): void {
+  if (kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is only for createOdooInstance' })
 }
 
 const publishServiceEvent = (work: Work, event: WebServiceEvent, service: WebService) =>

@@ -29,7 +29,7 @@ export const WebServiceKind = enumType('WebServiceKind', 'Kind of a web service.
   WEB: 'A web server that answers HTTP requests.',
   STATIC_SITE: 'Static files served by the router.',
   WORKER: 'A background process that is not reachable over HTTP.',
-  ODOO: 'An Odoo instance. Not yet available.',
+  ODOO: 'An Odoo instance, which `createOdooInstance` creates.',
 })
 
 export const ServiceSource = enumType('ServiceSource', 'Where the releases of a web service come from.', {
@@ -220,7 +220,7 @@ mutation(createWebService, {
     kind: t.field({
       type: WebServiceKind,
       defaultValue: 'WEB',
-      description: 'Kind of the service. `ODOO` is not yet available.',
+      description: 'Kind of the service. `ODOO` is only for `createOdooInstance`.',
     }),
     slug: t.string({
       description: `${slugText} When omitted, Quayside derives a free slug from the name.`,

@@ -30,6 +30,7 @@ import { reactions } from './reactions.ts'
 export {
   createWebService,
   deleteWebService,
+  insertWebService,
   replaceInstances,
   restartWebService,
   setDesiredState,

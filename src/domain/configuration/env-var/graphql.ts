@@ -75,7 +75,7 @@ builder.prismaObjectField(WebService, 'envVars', (t) =>
   }),
 )
 
-const EnvVarInput = builder.inputType('EnvVarInput', {
+export const EnvVarInput = builder.inputType('EnvVarInput', {
   description: 'An environment variable to create or update.',
   fields: (t) => ({
     ...entryFields(t as InputBuilder),

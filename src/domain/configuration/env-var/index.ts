@@ -10,10 +10,11 @@ import { createWebServiceWithEnvVars } from './with-service.ts'
 
 export { createEnvVar, deleteEnvVar, importEnvVars, setEnvVars, updateEnvVar } from './commands.ts'
 export { envVarChanged, envVarRevealed } from './events.ts'
-export { valueIdentity } from './model.ts'
+export { bulkSchema, valueIdentity } from './model.ts'
 export { envVarsByService, listEnvVars, plainEnvVarValues, sliceEnvVars } from './queries.ts'
 export { exportEnvVars, markEnvVarsRevealed, openEnvVar, publishReveal, revealEnvVar, revealEnvVars } from './reveal.ts'
 export { createWebServiceWithEnvVars } from './with-service.ts'
+export { writeEnvVars } from './write.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

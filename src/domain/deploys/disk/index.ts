@@ -14,7 +14,7 @@ import { reactions } from './reactions.ts'
 export { createDisk, deleteDisk, updateDisk } from './commands.ts'
 export { diskEvents } from './events.ts'
 export { type DiskMount, diskStore } from './ports.ts'
-export { disksOverLimit, hasDisk, mountsOf } from './queries.ts'
+export { diskListing, disksOverLimit, hasDisk, mountsOf } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

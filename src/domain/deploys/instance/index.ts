@@ -30,6 +30,7 @@ export {
   noteEnvironments,
   readEnvironmentChanges,
 } from './environment-change.ts'
+export { webServiceCrashed } from './events.ts'
 export { type Check, checkHealth, type HealthResult, nameOfCheck } from './health.ts'
 export { type KindExtension, kindExtensions, kindOf } from './kind.ts'
 export { lastOutput } from './last-words.ts'

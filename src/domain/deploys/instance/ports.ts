@@ -85,7 +85,8 @@ export type BuiltRelease = {
 
 /** Where a command finds its things, as it sees them. */
 export type Places = {
-  /** The working directory of the release. */
+  /** The root of the release, and its working directory. */
+  tree: string
   app: string
   /** The directory of its private files. */
   files: string

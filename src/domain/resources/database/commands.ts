@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Database } from '../../../generated/prisma/client.ts'
+import type { Database, Environment } from '../../../generated/prisma/client.ts'
 import { defineCommand } from '../../../platform/command.ts'
 import { newRow, row, sql } from '../../../platform/db/index.ts'
 import { errors, PortError } from '../../../platform/errors.ts'
@@ -75,7 +75,7 @@ export const createDatabase = defineCommand({
 })
 
 export type NewDatabase = Prepared & {
-  environment: Awaited<ReturnType<typeof placeFor>>
+  environment: Pick<Environment, 'id' | 'organizationId' | 'projectId'>
   name: string
   maxConnections: number
   settings: Record<string, string>

@@ -15,11 +15,13 @@ import { countDatabases, countDatabasesByProject, databaseListing, findDatabase,
 import { revealDatabase } from './reveal.ts'
 import { supervisedDatabases } from './supervision.ts'
 
+export { bindableDatabases } from './bound-value.ts'
 export { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
 export {
   connectDatabase,
   createDatabase,
   type DatabaseRow,
+  defaultMaxConnections,
   deleteDatabase,
   insertDatabase,
   type NewDatabase,
@@ -33,7 +35,7 @@ export { databaseCreated, databaseEvents, eventOf as databaseCreation } from './
 export { lockDatabase } from './lock.ts'
 export { specOf } from './model.ts'
 export { planOfDatabase } from './plans.ts'
-export { databaseEngine } from './ports.ts'
+export { type DatabaseSpec, databaseEngine } from './ports.ts'
 export { countDatabasesByProject, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
 export { createReadings } from './readings.ts'
 export { revealDatabase } from './reveal.ts'

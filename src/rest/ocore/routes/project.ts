@@ -1,5 +1,6 @@
 import { countEnvironmentsByProject } from '../../../domain/apps/environment/index.ts'
 import { createProject, deleteProject, findProject, listProjects, updateProject } from '../../../domain/apps/project/index.ts'
+import { countOdooInstancesByProject } from '../../../domain/odoo/odoo-instance/index.ts'
 import { commandRow, queryRow, type Route, trueOrFalse, type View } from '../../core/index.ts'
 import { done } from '../field.ts'
 import { defaultPageSize, pageOf } from '../page.ts'
@@ -9,8 +10,12 @@ const tag = 'Projects'
 const params = { projectId: 'id' }
 
 async function bodiesOf(rows: readonly ProjectRow[], { ask }: View) {
-  const counts = await ask(countEnvironmentsByProject, { projectIds: rows.map(({ id }) => id) })
-  return rows.map((row, index) => projectBody(row, counts[index]!))
+  const projectIds = rows.map(({ id }) => id)
+  const [environments, instances] = [
+    await ask(countEnvironmentsByProject, { projectIds }),
+    await ask(countOdooInstancesByProject, { projectIds }),
+  ]
+  return rows.map((row, index) => projectBody(row, { environmentCount: environments[index]!, instanceCount: instances[index]! }))
 }
 
 const oneProject = async (row: ProjectRow, view: View) => (await bodiesOf([row], view))[0]!
