@@ -84,8 +84,11 @@ const chainOf = (aliases: readonly string[]) =>
 const ownerOf = (aliases: readonly string[], at: number) => (at === 0 ? {} : { owner: aliases[at - 1]! })
 
 /** A text of more than 255 bytes has several parts. */
-const textBytes = (text: string) =>
-  Buffer.concat((text.match(/.{1,255}/g) ?? ['']).map((part) => Buffer.concat([Buffer.from([part.length]), Buffer.from(part)])))
+function textBytes(text: string): Buffer {
+  const bytes = Buffer.from(text)
+  const parts = Array.from({ length: Math.max(1, Math.ceil(bytes.length / 255)) }, (_, n) => bytes.subarray(n * 255, (n + 1) * 255))
+  return Buffer.concat(parts.flatMap((part) => [Buffer.from([part.length]), part]))
+}
 
 const nameBytes = (name: string) =>
   Buffer.concat([...name.split('.').map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)])), Buffer.from([0])])

@@ -154,6 +154,7 @@ describe('a domain is proven', () => {
   it.each<[string, DnsAnswer | null, string]>([
     ['the text of somebody else', { txt: ['f'.repeat(40)] }, 'FAILED'],
     ['a text without end', { txt: Array.from({ length: 50 }, () => 'x'.repeat(900)) }, 'FAILED'],
+    ['a text that no database stores as it is', { txt: [`\0${'x'.repeat(498)}😀`, '\ud800'] }, 'FAILED'],
     ['no record', 'nothing', 'PENDING'],
     ['no such name', null, 'PENDING'],
   ])('not by %s', async (_name, what, status) => {
@@ -191,6 +192,28 @@ describe('a domain is proven', () => {
     })
     expect(await read(others[0]!)).toMatchObject({ dnsStatus: 'PENDING', checkError: expect.any(String) })
   })
+})
+
+it('organizations take turns: many silent domains of one do not delay another', async () => {
+  const first = await add()
+  await runSql(
+    world.app.db,
+    sql`insert into custom_domain (id, organization_id, project_id, web_service_id, domain, token, next_check_at)
+        select gen_random_uuid(), organization_id, project_id, web_service_id, 'silent-' || n || '.example.com', 'none', app_now() - interval '1 hour'
+        from custom_domain, generate_series(1, 100) as n where id = ${decodeId('CustomDomain', first.id)}::uuid`,
+  )
+  for (let n = 1; n <= 100; n++) dns.records.set(`_quayside-challenge.silent-${n}.example.com TXT`, 'failure')
+  const theirs = await add(globex)
+  publish(tokenOf(theirs))
+  await runSql(
+    world.app.db,
+    sql`update custom_domain set next_check_at = app_now() - interval '1 second' where id = ${decodeId('CustomDomain', theirs.id)}::uuid`,
+  )
+  const { signal } = new AbortController()
+  expect(await checkCustomDomains.run(world.app, signal)).toBe('again')
+  expect(await read(theirs, globex)).toMatchObject({ dnsStatus: 'VERIFIED' })
+  expect(await checkCustomDomains.run(world.app, signal)).toBe('again')
+  expect(await checkCustomDomains.run(world.app, signal)).toBeUndefined()
 })
 
 describe('where a domain leads', () => {

@@ -88,7 +88,10 @@ const publishFailed = (work: Work, domain: CustomDomain, reason: 'record_missing
   return publish(work, customDomainFailed, { ...event, data: { ...data, reason } })
 }
 
-/** Domains that are checked in one run, and at the same time. One whose DNS hangs delays the others of its run by no more than a look-up. */
+/**
+ * Domains that are checked in one run, and at the same time. Organizations take turns, so that one with many domains whose DNS hangs delays
+ * the others by no more than a look-up.
+ */
 const batch = 40
 const concurrency = 10
 /** A domain whose check is cut off by a crash is checked again after this time. */
@@ -102,8 +105,11 @@ export const checkCustomDomains: Chore = {
   async run(app, signal) {
     const due = await rows<Due>(
       app.db,
-      sql`with due as (
-            select id from custom_domain where next_check_at <= app_now() order by next_check_at limit ${batch} for update skip locked)
+      sql`with ranked as (
+            select id, row_number() over (partition by organization_id order by next_check_at) as turn from custom_domain where next_check_at <= app_now()),
+          due as (
+            select d.id from custom_domain d join ranked r on r.id = d.id where d.next_check_at <= app_now()
+            order by r.turn, d.next_check_at limit ${batch} for update of d skip locked)
           update custom_domain d set next_check_at = app_now() + ${cutOffMs} * interval '1 millisecond' from due where d.id = due.id
           returning d.*, extract(epoch from app_now() - d.created_at)::float8 * 1000 as age_ms`,
     )
