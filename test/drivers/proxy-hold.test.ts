@@ -2,7 +2,7 @@
 import { request } from 'node:http'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Route } from '../../src/domain/deploys/instance/ports.ts'
-import { type Bed, call, createBed, createStack, digestA, toInstances } from './proxy-support.ts'
+import { type Bed, call, callRaw, createBed, createStack, digestA, toInstances } from './proxy-support.ts'
 
 const stack = createStack()
 let bed: Bed
@@ -38,6 +38,21 @@ it('holds requests with and without a body until there is an instance, also ones
   router.change([{ serviceId, route: toInstances(host, ['new']) }])
   const answers = await Promise.all([early, ...late])
   expect(answers.map(({ body }) => body)).toEqual(['new POST 300000', 'new GET 0', 'new POST 300000', 'new DELETE 0'])
+})
+
+it('holds a WebSocket that is about to open', async () => {
+  const router = await bed.router()
+  const server = await bed.instance('new', () => {})
+  server.on('upgrade', (_incoming, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    socket.end('greeting')
+  })
+  router.apply([held])
+  const upgrade = `GET /socket HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`
+  const answer = callRaw(router, upgrade)
+  await call(router, 'other.localhost', '/')
+  router.change([{ serviceId, route: toInstances(host, ['new']) }])
+  expect(await answer).toMatch(/^HTTP\/1.1 101 [\s\S]*greeting$/)
 })
 
 it('answers 503 with Retry-After after its limit, and at once beyond the number of requests that may wait', async () => {
