@@ -40,6 +40,7 @@ import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
 import { usage } from './deploys/usage/index.ts'
 import { bridgeCall } from './odoo/bridge-call/index.ts'
+import { moduleUpdate } from './odoo/module-update/index.ts'
 import { odooAccount } from './odoo/odoo-account/index.ts'
 import { odooInstance } from './odoo/odoo-instance/index.ts'
 import { speedTest } from './odoo/speed-test/index.ts'
@@ -105,6 +106,7 @@ export const concepts: readonly Concept[] = [
   storedObject,
   email,
   odooInstance,
+  moduleUpdate,
   odooAccount,
   bridgeCall,
   speedTest,

@@ -83,6 +83,7 @@ export type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
       | 'rollbackConfig'
       | 'releaseDigest'
       | 'settings'
+      | 'request'
     >
   >
 
@@ -107,6 +108,7 @@ export async function queueDeployment(work: Work, service: WebService, policy: Q
   const fields = {
     ...wanted,
     settings: wanted.settings && JSON.stringify(wanted.settings),
+    request: wanted.request && JSON.stringify(wanted.request),
     id: newId(),
     organizationId: service.organizationId,
     webServiceId: service.id,

@@ -98,6 +98,7 @@ export const DeploymentFailureCode = enumType('DeploymentFailureCode', 'Reason t
   BUILD_FAILED: 'The build failed.',
   BUILD_TIMEOUT: 'The build exceeded its timeout.',
   RELEASE_COMMAND_FAILED: 'The release command failed.',
+  MODULE_UPDATE_FAILED: 'The modules of an Odoo instance could not be installed or updated, or its database could not be reached.',
   START_FAILED: 'An instance could not be started, or exited before it became healthy.',
   HEALTH_TIMEOUT: 'The instances did not become healthy in time.',
   SWITCH_FAILED: 'The router did not respond with the new release in time.',

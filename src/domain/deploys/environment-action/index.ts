@@ -7,7 +7,7 @@ import { actionOperation } from './operation.ts'
 import { findEnvironmentHealth, findTask, listTaskDeployments, sliceTasks } from './tasks.ts'
 
 export { runEnvironmentAction } from './commands.ts'
-export type { ModuleUpdateMode } from './model.ts'
+export type { ModuleUpdateMode, ModuleUpdateRequest } from './model.ts'
 export {
   type EnvironmentHealth,
   type EnvironmentTask,

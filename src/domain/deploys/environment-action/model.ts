@@ -14,6 +14,9 @@ export type RunnableAction = Exclude<EnvironmentAction, 'UPDATE_MODULES'>
 export const moduleUpdateModes = ['PULL_RESTART', 'UPDATE_ALL', 'UPDATE_SPECIFIC', 'REINITIALIZE_SPECIFIC'] as const
 export type ModuleUpdateMode = (typeof moduleUpdateModes)[number]
 
+/** What a deployment of an Odoo service was asked to do with modules. When it was asked nothing, it updates those that have changed. */
+export type ModuleUpdateRequest = { mode: ModuleUpdateMode; modules: string[] }
+
 const namesModules: readonly unknown[] = ['UPDATE_SPECIFIC', 'REINITIALIZE_SPECIFIC']
 
 const moduleName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/, { error: 'must be the technical name of an Odoo module' })
