@@ -29,7 +29,7 @@ export const floors = {
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
   deploys: ['log', 'disk', 'instance', 'certificate', 'usage', 'deployment', 'environment-action'],
   resources: ['resource', 'resource-binding', 'database', 'database-replica', 'backup', 'redis', 'storage', 'stored-object', 'email'],
-  odoo: ['odoo-instance', 'module-update', 'odoo-account', 'bridge-call', 'speed-test'],
+  odoo: ['module-update', 'odoo-instance', 'odoo-account', 'bridge-call', 'speed-test'],
   webhooks: ['event-type', 'endpoint', 'message', 'delivery', 'attempt'],
 }
 

@@ -4,6 +4,7 @@
  */
 import { serverEvents } from '../../domain/apps/server/index.ts'
 import { deploymentEvents, deploymentOverviews } from '../../domain/deploys/deployment/index.ts'
+import { odooInstanceEvents } from '../../domain/odoo/odoo-instance/index.ts'
 import { backupEvents } from '../../domain/resources/backup/index.ts'
 import { systemCaller } from '../../platform/access.ts'
 import { ask } from '../../platform/command.ts'
@@ -32,6 +33,7 @@ const line = <Payload>({ type }: EventDefinition<Payload>, translate: Translate<
 type PayloadOf<Event> = Event extends EventDefinition<infer Payload> ? Payload : never
 type DeploymentPayload = PayloadOf<typeof deploymentEvents.queued>
 type BackupPayload = PayloadOf<typeof backupEvents.completed>
+type InstancePayload = PayloadOf<typeof odooInstanceEvents.created>
 type ServerPayload = PayloadOf<typeof serverEvents.created>
 
 const idOrNull = (type: IdType, id: string | null) => id && decodeId(type, id)
@@ -63,6 +65,13 @@ const backupData = ({ backupId, databaseId, projectId, sizeBytes, checksum, erro
   errorMessage: error,
 })
 
+const instanceData = ({ odooInstanceId, projectId, environmentId, name, slug, odooVersion }: InstancePayload) => ({
+  instanceId: decodeId('OdooInstance', odooInstanceId),
+  projectId: decodeId('Project', projectId),
+  environmentId: decodeId('Environment', environmentId),
+  ...{ name, slug, odooVersion },
+})
+
 const serverData = ({ serverId, name, host }: ServerPayload) => ({ serverId: decodeId('Server', serverId), name, host })
 
 const lines = {
@@ -70,11 +79,16 @@ const lines = {
   'deployment.completed': line(deploymentEvents.succeeded, deploymentData),
   'deployment.failed': line(deploymentEvents.failed, deploymentData),
   'deployment.rolled_back': line(deploymentEvents.rolledBack, deploymentData),
+  'instance.created': line(odooInstanceEvents.created, instanceData),
+  'instance.started': line(odooInstanceEvents.started, instanceData),
+  'instance.stopped': line(odooInstanceEvents.stopped, instanceData),
+  'instance.deleted': line(odooInstanceEvents.deleted, instanceData),
+  'instance.error': line(odooInstanceEvents.failed, instanceData),
   'server.created': line(serverEvents.created, serverData),
   'server.active': line(serverEvents.active, serverData),
   'backup.completed': line(backupEvents.completed, backupData),
   'backup.failed': line(backupEvents.failed, backupData),
-} satisfies Partial<Record<Word, Line>>
+} satisfies Record<Word, Line>
 
 export const eventWords = Object.keys(lines) as (keyof typeof lines)[]
 
