@@ -42,6 +42,8 @@ export type Line = { seq: number; message: string; stream: string; instanceId: s
 
 export type World = {
   readonly server: TestServer
+  /** The project of the test file. */
+  readonly projectId: string
   /** A repository with the given files, removed at the end of the test. */
   repository(files: RepositoryFiles): Promise<GitRepository>
   /** A repository with a sample app. */
@@ -143,6 +145,9 @@ export function acceptance(settings: Settings = {}): World {
   return {
     get server() {
       return server
+    },
+    get projectId() {
+      return projectId
     },
     repository,
     async gate() {

@@ -39,6 +39,7 @@ export const taskTypes = {
   START: 'start',
   STOP: 'stop',
   RESTART: 'restart',
+  UPDATE_MODULES: 'update_modules',
 } as const satisfies Record<EnvironmentTask['type'], string>
 
 export const taskStatuses = {

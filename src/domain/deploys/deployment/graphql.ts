@@ -54,7 +54,7 @@ export const DeploymentPhase = enumType(
   {
     PREPARE: 'Resolve the commit and the configuration.',
     BUILD: 'Build the release.',
-    RELEASE: 'Run the release command.',
+    RELEASE: 'Run the release command, or update the modules of an Odoo instance.',
     START: 'Start the instances.',
     VERIFY: 'Wait until the instances are healthy.',
     SWITCH: 'Switch the traffic to the new release.',

@@ -8,9 +8,9 @@ import { startOperation } from '../../access/operation/index.ts'
 import { webServiceRestarted, webServiceStarted, webServiceStopped } from '../../apps/web-service/index.ts'
 import { deploymentEvents } from '../deployment/index.ts'
 import { unfinishedStatuses } from '../instance/index.ts'
-import { deployAgain, deployable, deployNewest, stepsPerDeployment } from './deploying.ts'
+import { deployAgain, deployable, deployNewest, stepsPerDeployment, withModules } from './deploying.ts'
 import { environmentActionErrors } from './errors.ts'
-import { type ActionInput, actionInput, operationName, type RunnableAction, type StoredInput } from './model.ts'
+import { type ActionInput, actionInput, type EnvironmentAction, operationName, type StoredInput } from './model.ts'
 import { change, type RunAction, startable } from './running.ts'
 
 /** What an action does to the services of an environment. */
@@ -23,10 +23,10 @@ type Plan = {
   begin(work: Work, service: WebService, operationId: string, input: ActionInput): Promise<unknown>
 }
 
-const deploying = (begin: Plan['begin']): Plan => ({
+const deploying = (begin: Plan['begin'], choose: Plan['choose'] = ({ app }, services) => deployable(app, services)): Plan => ({
   permission: 'deploy:web_services',
   steps: stepsPerDeployment,
-  choose: ({ app }, services) => deployable(app, services),
+  choose,
   begin,
 })
 
@@ -37,12 +37,13 @@ const running = (action: RunAction, choose: Plan['choose']): Plan => ({
   begin: (work, service) => change(work, service, action),
 })
 
-const plans: Record<RunnableAction, Plan> = {
+const plans: Record<EnvironmentAction, Plan> = {
   DEPLOY: deploying(deployNewest),
   REDEPLOY: deploying(deployAgain),
   START: running('START', startable),
   STOP: running('STOP', (_work, services) => [...services]),
   RESTART: running('RESTART', startable),
+  UPDATE_MODULES: deploying(deployNewest, (_work, services) => withModules(services)),
 }
 
 export const runEnvironmentAction = defineCommand({
@@ -63,14 +64,13 @@ export const runEnvironmentAction = defineCommand({
   emits: [deploymentEvents.queued, deploymentEvents.skipped, webServiceStarted, webServiceStopped, webServiceRestarted],
   async run(work, input, { id: environmentId, projectId }: Environment) {
     const { action } = input
-    if (action === 'UPDATE_MODULES') throw environmentActionErrors.no_odoo_service({ field: 'environmentId' })
     const plan = plans[action]
     demand(work.caller, plan.permission)
     const services = await rows<WebService>(
       work.tx,
       sql`select * from web_service where environment_id = ${environmentId}::uuid and desired_state <> 'DELETED' order by id for update`,
     )
-    if (services.length === 0) throw environmentActionErrors.no_web_service({ field: 'environmentId' })
+    if (services.length === 0 && action !== 'UPDATE_MODULES') throw environmentActionErrors.no_web_service({ field: 'environmentId' })
     await demandIdle(work, environmentId)
     const chosen = await plan.choose(work, services)
     const stored: StoredInput = { action, services: chosen.map(({ id, name }) => ({ id, name })) }

@@ -4,7 +4,7 @@ import { rows, type Sql, sql } from '../../../platform/db/index.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { hasSource, type NewDeployment, phases, queueDeployment, sameCommit } from '../deployment/index.ts'
 import { environmentActionErrors } from './errors.ts'
-import type { ActionInput, ConcernedService, Part } from './model.ts'
+import type { ActionInput, ConcernedService, ModuleUpdateRequest, Part } from './model.ts'
 
 export const stepsPerDeployment = phases.length
 
@@ -19,11 +19,27 @@ export function deployable(app: App, services: readonly WebService[]): WebServic
   return found
 }
 
-export const deployNewest = (work: Work, service: WebService, operationId: string, { branch, commit }: ActionInput): Promise<unknown> =>
-  queue(work, service, operationId, { kind: 'DEPLOY', branch: branch ?? service.branch, requestedCommit: commit ?? null })
+/** The services that have modules. */
+export function withModules(services: readonly WebService[]): WebService[] {
+  const found = services.filter(({ kind }) => kind === 'ODOO')
+  if (found.length === 0) throw environmentActionErrors.no_odoo_service({ field: 'environmentId' })
+  return found
+}
 
-export const deployAgain = async (work: Work, service: WebService, operationId: string): Promise<unknown> =>
-  queue(work, service, operationId, await sameCommit(work, service, 'NEWEST'))
+export const deployNewest = (work: Work, service: WebService, operationId: string, input: ActionInput): Promise<unknown> => {
+  const { branch, commit } = input
+  const wanted = { kind: 'DEPLOY', branch: branch ?? service.branch, requestedCommit: commit ?? null } as const
+  return queue(work, service, operationId, { ...wanted, ...requestTo(service, input) })
+}
+
+export const deployAgain = async (work: Work, service: WebService, operationId: string, input: ActionInput): Promise<unknown> =>
+  queue(work, service, operationId, { ...(await sameCommit(work, service, 'NEWEST')), ...requestTo(service, input) })
+
+function requestTo({ kind }: WebService, { mode, modules, updateModules }: ActionInput): { request?: ModuleUpdateRequest } {
+  if (kind !== 'ODOO') return {}
+  if (mode) return { request: { mode, modules: modules ?? [] } }
+  return updateModules === true ? { request: { mode: 'UPDATE_ALL', modules: [] } } : {}
+}
 
 /** Nothing of the environment is in progress, so the policy of the service does not matter. */
 const queue = (work: Work, service: WebService, operationId: string, wanted: NewDeployment) =>

@@ -14,14 +14,15 @@ const EnvironmentAction = enumType('EnvironmentAction', 'Action on all web servi
   STOP: 'Stop the services.',
   RESTART:
     'Restart the services. New instances are started before the old ones are stopped, unless a service has a disk. Leaves out services without a live deployment.',
-  UPDATE_MODULES: 'Update modules of Odoo services. Fails with `no_odoo_service`, because Odoo services are not supported yet.',
+  UPDATE_MODULES:
+    'Deploy the newest commit of the branch of each Odoo service, and update modules as `mode` says. Leaves out other services. Fails with `no_odoo_service` if there is no Odoo service.',
 })
 
 const ModuleUpdateMode = enumType('ModuleUpdateMode', 'How modules of an Odoo service are updated.', {
-  PULL_RESTART: 'Pull the newest commit and restart, without updating modules.',
+  PULL_RESTART: 'Update no module, whatever has changed.',
   UPDATE_ALL: 'Update all installed modules.',
-  UPDATE_SPECIFIC: 'Update the given modules.',
-  REINITIALIZE_SPECIFIC: 'Install the given modules again.',
+  UPDATE_SPECIFIC: 'Update the given modules, which must be installed.',
+  REINITIALIZE_SPECIFIC: 'Install the given modules, also if they are installed already.',
 })
 
 builder.prismaObjectField(Operation, 'action', (t) =>
@@ -49,7 +50,8 @@ mutation(runEnvironmentAction, {
         'With `DEPLOY`: hash, possibly abbreviated, or tag of the commit to deploy. Defaults to the latest commit of the branch.',
     }),
     updateModules: t.boolean({
-      description: 'With `DEPLOY` and `REDEPLOY`: whether the modules of Odoo services are updated. Has no effect on other services.',
+      description:
+        'With `DEPLOY` and `REDEPLOY`: whether all installed modules of Odoo services are updated. By default, those are updated whose files have changed. Has no effect on other services.',
     }),
     mode: t.field({ type: ModuleUpdateMode, description: 'With `UPDATE_MODULES`, required: how modules are updated.' }),
     modules: t.stringList({ description: 'With `UPDATE_MODULES`: technical names of the modules.' }),

@@ -8,9 +8,6 @@ export const operationName = 'runEnvironmentAction'
 export const environmentActions = ['DEPLOY', 'REDEPLOY', 'START', 'STOP', 'RESTART', 'UPDATE_MODULES'] as const
 export type EnvironmentAction = (typeof environmentActions)[number]
 
-/** Actions that have work to do today: there are no Odoo services yet. */
-export type RunnableAction = Exclude<EnvironmentAction, 'UPDATE_MODULES'>
-
 export const moduleUpdateModes = ['PULL_RESTART', 'UPDATE_ALL', 'UPDATE_SPECIFIC', 'REINITIALIZE_SPECIFIC'] as const
 export type ModuleUpdateMode = (typeof moduleUpdateModes)[number]
 
@@ -26,7 +23,6 @@ export const actionInput = z
     action: z.enum(environmentActions),
     branch: refSchema.nullish(),
     commit: refSchema.nullish(),
-    /** Nothing reads it as long as there are no Odoo services. */
     updateModules: z.boolean().nullish(),
     mode: z.enum(moduleUpdateModes).nullish(),
     modules: z.array(moduleName).max(200, { error: 'must have at most 200 items' }).nullish(),
@@ -47,7 +43,7 @@ export type ActionInput = z.infer<typeof actionInput>
 export type ConcernedService = { id: string; name: string }
 
 /** The `input` of an operation. */
-export type StoredInput = { action: RunnableAction; services: ConcernedService[] }
+export type StoredInput = { action: EnvironmentAction; services: ConcernedService[] }
 
 /** The part of an action that concerns one service, as it was observed. */
 export type Part =

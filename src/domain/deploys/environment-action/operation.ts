@@ -5,8 +5,8 @@ import type { Work } from '../../../platform/work.ts'
 import type { OperationStep, OperationType } from '../../access/operation/index.ts'
 import { cancelOfOperation, deploymentEvents } from '../deployment/index.ts'
 import { observeDeployments, stepsPerDeployment } from './deploying.ts'
-import { operationName, type Part, type StoredInput } from './model.ts'
-import { observeServices } from './running.ts'
+import { type EnvironmentAction, operationName, type Part, type StoredInput } from './model.ts'
+import { observeServices, type RunAction } from './running.ts'
 
 /** Delay between two looks at the progress. */
 const lookAgainMs = 500
@@ -18,7 +18,8 @@ export const actionOperation: OperationType = {
   cancel: { permission: 'deploy:web_services', run: cancel },
 }
 
-const isDeploying = ({ action }: StoredInput) => action === 'DEPLOY' || action === 'REDEPLOY'
+const isDeploying = (stored: StoredInput): boolean => !isRunning(stored.action)
+const isRunning = (action: EnvironmentAction): action is RunAction => action === 'START' || action === 'STOP' || action === 'RESTART'
 
 const storedInput = ({ input }: Operation): StoredInput => input as StoredInput
 
@@ -39,9 +40,7 @@ async function observe(work: Work, operation: Operation): Promise<OperationStep>
 }
 
 const partsOf = (work: Work, operation: Operation, { action, services }: StoredInput): Promise<Part[]> =>
-  action === 'DEPLOY' || action === 'REDEPLOY'
-    ? observeDeployments(work, operation.id, services)
-    : observeServices(work, operation, action, services)
+  isRunning(action) ? observeServices(work, operation, action, services) : observeDeployments(work, operation.id, services)
 
 /** Cancels the deployments. Services that have been told to start or stop keep their desired state and are just no longer observed. */
 async function cancel(work: Work, operation: Operation): Promise<'cancelled' | 'cancelling' | 'too late'> {

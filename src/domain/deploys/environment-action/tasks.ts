@@ -9,12 +9,12 @@ import { empty, row, rows, type Sql, sql } from '../../../platform/db/index.ts'
 import { type Slice, sliceInput, windowOf } from '../../../platform/page.ts'
 import { environmentListing } from '../../apps/environment/index.ts'
 import { stepOf, stepsCompleted, stepsPerDeployment } from './deploying.ts'
-import { operationName, type RunnableAction } from './model.ts'
+import { type EnvironmentAction, operationName } from './model.ts'
 
 export type EnvironmentTask = {
   id: string
   environmentId: string
-  type: RunnableAction | DeploymentKind
+  type: EnvironmentAction | DeploymentKind
   status: OperationStatus
   stepsCompleted: number
   totalSteps: number | null

@@ -6,10 +6,10 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { check, clearedReference, stamped } from '../../../platform/db/constraints.ts'
 import { kindReleases } from '../../deploys/deployment/index.ts'
 import { kindExtensions } from '../../deploys/instance/index.ts'
+import { moduleRelease } from '../module-update/index.ts'
 import { createOdooInstance, updateOdooInstance } from './commands.ts'
 import { odooInstanceEvents } from './events.ts'
-import { odooRelease } from './initialise.ts'
-import { odooKind } from './kind.ts'
+import { modulePlaces, odooKind } from './kind.ts'
 import { adminIdentity } from './model.ts'
 import {
   countOdooInstances,
@@ -53,7 +53,7 @@ export const odooInstance = defineConcept({
   ],
   events: Object.values(odooInstanceEvents),
   reactions,
-  extensions: [kindExtensions.with(odooKind), kindReleases.with(odooRelease)],
+  extensions: [kindExtensions.with(odooKind), kindReleases.with(moduleRelease(modulePlaces))],
   sealed: [{ table: 'odoo_instance', key: 'id', column: 'admin_password', identity: adminIdentity }],
   constraints: [
     ...stamped('odoo_instance'),

@@ -8,6 +8,7 @@ import { sourcePort } from '../../deploys/deployment/index.ts'
 import type { KindExtension, SuppliedTool } from '../../deploys/instance/index.ts'
 import { type DatabaseSpec, specOf } from '../../resources/database/index.ts'
 import { resourceTopic } from '../../resources/resource/index.ts'
+import type { ModulePlaces } from '../module-update/index.ts'
 import { type OdooRelease, planAddons } from './addons.ts'
 import { configFile, majorOf, parseLines } from './config.ts'
 import { adminIdentity, type InstanceSettings } from './model.ts'
@@ -22,7 +23,7 @@ const pinnedOf = (extra: ExtraSettings) => extra as ExtraSettings & Pinned
 const repositoryOf = (app: App) => ({ url: app.settings.ODOO_SOURCE_URL, credential: null, sshKey: null })
 
 /** Releases find the program by its name; an installed one has a path. */
-export const serverCommand = (app: App) => `exec ${app.settings.ODOO_COMMAND ?? program} -c "$QUAYSIDE_FILES/${fileName}"`
+const serverCommand = (app: App) => `exec ${app.settings.ODOO_COMMAND ?? program} -c "$QUAYSIDE_FILES/${fileName}"`
 const program = 'odoo-bin'
 const fileName = 'odoo.conf'
 const toolName = 'odoo-'
@@ -113,7 +114,7 @@ export const instanceOf = async (tx: Tx, serviceId: string): Promise<OdooInstanc
 }
 
 /** The database of an instance, with its password. Throws START_FAILED if it was deleted. */
-export const databaseSpecOf = async (app: App, instance: OdooInstance): Promise<DatabaseSpec> =>
+const databaseSpecOf = async (app: App, instance: OdooInstance): Promise<DatabaseSpec> =>
   specOf({ app, tx: app.db }, await databaseOf(app, instance))
 
 async function databaseOf(app: App, { databaseId }: OdooInstance): Promise<Database> {
@@ -137,4 +138,10 @@ async function untilDatabaseRuns(app: App, serviceId: string, signal: AbortSigna
     }
     await app.wake.next(resourceTopic(id), 500, signal)
   }
+}
+
+/** What updates of modules need to know of an instance. */
+export const modulePlaces: ModulePlaces = {
+  placeOf: (app, serviceId) => instanceOf(app.db, serviceId),
+  addonsOf: (releaseFacts) => (releaseFacts as OdooRelease).addons,
 }

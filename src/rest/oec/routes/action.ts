@@ -22,7 +22,8 @@ const busy = 'Fails with `task_in_progress` while another task of the environmen
 const updateModules: Sources = {
   update_modules: {
     to: 'updateModules',
-    description: 'Whether the modules of Odoo services are updated. Has no effect on other services.',
+    description:
+      'Whether all installed modules of Odoo services are updated. By default, those are updated whose files have changed. Has no effect on other services.',
   },
 }
 
@@ -91,7 +92,8 @@ export const actionRoutes: Route[] = [
     name: 'update-modules',
     alias: 'quick-update',
     summary: 'Update modules of Odoo services',
-    description: 'Fails with status 422 if the environment has no Odoo service. Odoo services are not supported yet.',
+    description:
+      'Deploys the newest commit of each Odoo service, and updates its modules. If the update fails, the database is restored, and the former release serves again. Fails with status 422 if the environment has no Odoo service.',
     action: 'UPDATE_MODULES',
     body: {
       mode: {
