@@ -5,8 +5,10 @@ import { answer, type Exchange } from './exchange.ts'
 export type ChallengeLookup = (host: string, token: string) => Promise<string | null>
 
 const prefix = '/.well-known/acme-challenge/'
+const tokenForm = /^[\w-]{1,200}$/
 
-export const isChallengePath = (path: string): boolean => path.startsWith(prefix)
+/** Nothing below a token: a service could resolve `..`, and such paths are not redirected to HTTPS. */
+export const isChallengePath = (path: string): boolean => path.startsWith(prefix) && tokenForm.test(path.slice(prefix.length))
 
 /** Anybody can request any token, and each takes a look-up in the database. */
 const maxLookups = 16
