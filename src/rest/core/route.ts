@@ -188,7 +188,7 @@ export function commandRow<Input, Row extends Target | null, Result extends obje
       // Without the permission, the command refuses, and whether the place exists is not told.
       const mayRun = command.permission === null || request.caller.permissions.has(command.permission)
       if (within && mayRun) await found(request, within.query, place)
-      return answer(row, request, await execute(request, command, input))
+      return answer(row, request, await execute(request, command, input), askAfterwards)
     },
   }
 }
@@ -209,7 +209,7 @@ export function queryRow<Input, Result, Body>(row: Shape & { read: Query<Input, 
     isVersioned: isVersioned(row),
     async run(visit, input) {
       const request = requestOf(visit, row)
-      return answer(row, request, await found(request, query, input))
+      return answer(row, request, await found(request, query, input), ask)
     },
   }
 }
@@ -277,11 +277,18 @@ async function found<Input, Result>(
   return result
 }
 
-async function answer<Result, Body>(row: Answer<Result, Body>, request: Request, result: Result): Promise<Answered> {
+async function answer<Result, Body>(row: Answer<Result, Body>, request: Request, result: Result, asked: typeof ask): Promise<Answered> {
   if (row.status === 204) return { status: 204, body: null, version: null }
-  const view: View = { ...request, ask: (query, input) => ask(request, query, input) }
+  const view: View = { ...request, ask: (query, input) => asked(request, query, input) }
   const status = row.otherwise?.when(result) ? row.otherwise.status : row.status
   return { status, body: await row.reply(result, view), version: row.version?.(result) ?? null }
+}
+
+/** Asks for what the response to a carried out command shows, whatever the caller may view: a refusal would hide that it was carried out. */
+const askAfterwards: typeof ask = (request, query, input) => {
+  const { caller } = request
+  if (!query.permission?.startsWith('view:')) return ask(request, query, input)
+  return ask({ ...request, caller: { ...caller, permissions: new Set([...caller.permissions, query.permission]) } }, query, input)
 }
 
 export const sourceOf = (source: string | Source): Source => (typeof source === 'string' ? { to: source } : source)

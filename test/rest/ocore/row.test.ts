@@ -137,3 +137,25 @@ it('the page of the document needs no header, and no key', async () => {
   expect(await get('/openapi.json', undefined, 'acme')).toMatchObject({ body: { info: { title: 'Quayside oCore API' } } })
   expect(await get('/openapi.json')).toMatchObject({ body: { info: { title: 'Quayside Public API' } } })
 })
+
+describe('a key with few permissions', () => {
+  const keyWith = async (...permissions: string[]): Promise<string> =>
+    (await rest.call('POST', '/api/api-keys', { key: rest.acme.key.ADMIN, body: { name: permissions.join(), permissions } })).body.key
+
+  it('reads projects by view:projects', async () => {
+    const key = await keyWith('view:projects')
+    const { status, body } = await get('/projects', key)
+    expect([status, body.data.length > 0]).toEqual([200, true])
+    expect(await get(`/projects/${body.data[0].id}`, key)).toMatchObject({ status: 200, body: { instanceCount: 0 } })
+  })
+
+  it('gets the response to a write that it may do, even if it may not read', async () => {
+    const project = await rest.call('POST', '/api/projects', { key: await keyWith('manage:projects'), body: { name: 'Blind' } })
+    expect(project).toMatchObject({ status: 201, body: { name: 'Blind', environmentCount: 1 } })
+    const environment = await rest.call('POST', '/api/environments', {
+      key: await keyWith('manage:environments'),
+      body: { projectId: project.body.id, name: 'Test', environmentType: 'staging' },
+    })
+    expect(environment).toMatchObject({ status: 201, body: { name: 'Test', status: 'pending' } })
+  })
+})

@@ -112,7 +112,7 @@ export const odooInstanceOverviews = defineQuery({
 export const countOdooInstancesByProject = defineQuery({
   name: 'odooInstanceCountByProject',
   description: 'Number of Odoo instances of each of several projects, in the order of the projects.',
-  permission: 'view:web_services',
+  permission: 'view:projects',
   ids: { 'projectIds.*': 'Project' },
   input: z.object({ projectIds: z.array(z.string()) }),
   run: (read, { projectIds }) => odooInstanceListing.countsBelow(read, { parent: 'projectId', parentIds: projectIds, filter: {} }),
