@@ -7,6 +7,7 @@ import { leaveRouter, openRouter, routerPort, routeTo, untilRouted } from '../..
 import type { Route, RouteChange, Router, RouterLoad } from '../../../src/domain/deploys/instance/ports.ts'
 import { keepRoutes, noteLoad } from '../../../src/domain/deploys/instance/route.ts'
 import { takeRouter } from '../../../src/domain/deploys/instance/router-port.ts'
+import { readInstances } from '../../../src/domain/deploys/instance/survey.ts'
 import { createProxyRouter } from '../../../src/drivers/proxy/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
@@ -289,6 +290,20 @@ const multiply = (app: App, id: string, count: number) =>
       sql`insert into service_runtime (web_service_id, organization_id, status) select copy_id, organization_id, 'STOPPED' from copied`,
     )
   })
+
+it('requests of a former instance have less time while others wait for the next one', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  await drainingInstance(world.app, await createTenant(world.app))
+  const drainTimedOut = async () => (await readInstances(world.app)).map((instance) => instance.drainTimedOut)
+  await shiftClock(world.url, 12_000)
+  expect(await drainTimedOut()).toEqual([false])
+  await run(world.app.db, sql`update service_runtime set held_since = app_now()`)
+  expect(await drainTimedOut()).toEqual([true])
+  await run(world.app.db, sql`update service_runtime set held_since = null`)
+  await shiftClock(world.url, 31_000)
+  expect(await drainTimedOut()).toEqual([true])
+})
 
 async function drainingInstance(app: App, tenant: Tenant): Promise<string> {
   const [deploymentId, instanceId] = [newId(), newId()]

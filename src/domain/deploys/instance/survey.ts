@@ -53,17 +53,24 @@ export const readServices = (app: App): Promise<ServiceRow[]> =>
            or exists (select 1 from instance i where i.web_service_id = s.id)`,
   )
 
-export const readInstances = (app: App): Promise<InstanceRow[]> =>
-  rows<InstanceRow>(
+/** While the router holds requests for the next instance, those of the former one, such as open WebSockets, may use only part of that time. */
+const drainingShare = 3
+
+export const readInstances = (app: App): Promise<InstanceRow[]> => {
+  const { DRAIN_TIMEOUT_MS: drainMs, DISK_SWITCH_HOLD_MS: holdMs } = app.settings
+  const allowedMs = sql`case when rt.held_since is null then ${drainMs}::float8 else ${Math.min(drainMs, holdMs / drainingShare)}::float8 end`
+  return rows<InstanceRow>(
     app.db,
     sql`select i.*, coalesce((select sum((r.load->>i.id::text)::int) from router r where r.expires_at > app_now()), 0)::int as in_flight,
                coalesce(i.next_start_at <= app_now(), true) as start_due,
-               coalesce(i.draining_since < app_now() - ${app.settings.DRAIN_TIMEOUT_MS} * interval '1 millisecond', false) as drain_timed_out,
+               coalesce(i.draining_since < app_now() - ${allowedMs} * interval '1 millisecond', false) as drain_timed_out,
                coalesce(i.started_at < app_now() - ${app.settings.WORKER_VERIFY_MS} * interval '1 millisecond', false) as settled,
                coalesce(i.started_at < app_now() - s.health_timeout_ms * interval '1 millisecond', false) as start_timed_out,
                coalesce(i.started_at < app_now() - interval '1 minute', false) as ran_calmly
-        from instance i join web_service s on s.id = i.web_service_id order by i.id`,
+        from instance i join web_service s on s.id = i.web_service_id join service_runtime rt on rt.web_service_id = i.web_service_id
+        order by i.id`,
   )
+}
 
 /**
  * `watched`: this process has observed the instance running. An unobserved exit without an exit code is not a crash: its cause also
