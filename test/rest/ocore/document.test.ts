@@ -1,6 +1,6 @@
 /**
  * What the contract's document shows, by its heading: commands as they stand, with another host and credential, sent by curl to a listening
- * server. The examples of instances are those of the concept that has instances.
+ * server.
  */
 import { execFile } from 'node:child_process'
 import type { AddressInfo } from 'node:net'
@@ -79,6 +79,11 @@ describe('Request and Response Conventions', () => {
     expect(first).toEqual({ data: [{}, {}].map(() => expect.any(Object)), next_cursor: expect.stringMatching(/^eyJpZCI6/), has_more: true })
     expect(await page(`&cursor=${first.next_cursor}`)).toEqual({ data: [expect.objectContaining({ name: 'Three' })], has_more: false })
     expect(await page('&cursor=eyJpZCI6IjEyMyJ9')).toMatchObject({ error: { code: 'validation_error', details: { field: 'cursor' } } })
+    const instances = `curl -H "Authorization: Bearer eyJhbGciOiJIUzI1NiIs..." \\
+-H "X-Org-Slug: my-org" \\
+"https://ocore.example.com/api/instances?limit=20&cursor=eyJpZCI6IjEyMyJ9"`
+    expect(await shell(instances.replace('&cursor=eyJpZCI6IjEyMyJ9', ''), rest.acme.key.READ)).toEqual({ data: [], has_more: false })
+    expect(await shell(instances, rest.acme.key.READ)).toMatchObject({ error: { code: 'validation_error', details: { field: 'cursor' } } })
   })
 
   it('Error Responses', async () => {
@@ -111,10 +116,28 @@ describe('Request and Response Conventions', () => {
     expect(answers[400].body).toEqual({
       error: { code: 'validation_error', message: 'name: must not be empty', details: { field: 'name', constraint: 'min_length' } },
     })
+    const { body: project } = await send('POST', '/projects', { name: 'Named' })
+    expect((await send('POST', '/instances', { projectId: project.id, name: 'ab', odooVersion: '17.0' })).body).toEqual({
+      error: {
+        code: 'validation_error',
+        message: 'Instance name must be between 3 and 64 characters',
+        details: { field: 'name', constraint: 'min_length' },
+      },
+    })
   })
 
   it('Asynchronous Operations', async () => {
     const { body: project } = await rest.call('POST', '/api/projects', { key: rest.acme.key.ADMIN, body: { name: 'Staged' } })
+    const provisioned = await rest.call('POST', '/api/instances', {
+      key: rest.acme.key.ADMIN,
+      body: { projectId: project.id, name: 'ERP', odooVersion: '17.0' },
+    })
+    expect(provisioned.status).toBe(202)
+    expect(provisioned.body).toEqual({ id: expect.any(String), status: 'provisioning', message: 'Instance creation in progress' })
+    expect(await rest.call('GET', `/api/instances/${provisioned.body.id}`, { key: rest.acme.key.READ })).toMatchObject({
+      status: 200,
+      body: { status: 'provisioning' },
+    })
     const environment = { projectId: project.id, name: 'Trial', environmentType: 'staging' }
     const { body } = await rest.call('POST', '/api/environments', { key: rest.acme.key.ADMIN, body: environment })
     const deleted = await rest.call('DELETE', `/api/environments/${body.id}`, { key: rest.acme.key.ADMIN })
