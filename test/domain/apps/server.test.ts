@@ -250,6 +250,15 @@ describe('while a host hangs', () => {
     expect((await read(other.id))!.status).toBe('ACTIVE')
   })
 
+  it('an organization with many such hosts leaves room for the checks of others', async () => {
+    for (let port = 1; port <= 10; port++) await create({ port })
+    const claimed = async () => (await serverChecks.claim(world.app, 'worker', 32, [])).items
+    expect(await claimed()).toHaveLength(8)
+    const other = await createTenant(world.app)
+    await call('createServer', inputFor({ port: 1 }), 'server { id }', other.owner)
+    expect((await claimed()).map((item) => item.organizationId)).toEqual([other.organizationId])
+  })
+
   it('a change ends the check, and its result does not count', async () => {
     work()
     const hanging = await startHost({ hangsAt: 'command' })

@@ -14,6 +14,20 @@ type Item = Claimed & Server
 /** Checks mostly wait, for at most SERVER_TIMEOUT_MS in each of four stages. */
 const concurrency = 32
 
+/** Checks of one organization at the same time, in all processes: hosts of one that hang leave room for those of the others. */
+const perOrganization = 8
+
+/** Whether fewer servers of the organization are being checked, or are due before `t`. */
+const hasTurn = sql`(
+  select count(*) from (
+    select 1 from server o
+    where o.organization_id = t.organization_id and o.id <> t.id and o.next_check_at <= app_now()
+      and (o.lease_expires_at > app_now() or (o.next_check_at, o.id) < (t.next_check_at, t.id))
+    limit ${perOrganization}) as before) < ${perOrganization}`
+
+/** How soon to look again for servers that are due and wait for others of their organization. */
+const turnsMs = 1_000
+
 const emits = Object.values(checkEvents)
 
 /** Holds while the check of an item is wanted: a removal and a change of the connection end it, as the next holder does. */
@@ -31,14 +45,15 @@ async function claimServers(app: App, worker: string, limit: number): Promise<Cl
   const items = await claim<Item>(app.db, {
     table: 'server',
     key: ['id'],
-    due: sql`t.next_check_at <= app_now()`,
+    due: sql`t.next_check_at <= app_now() and ${hasTurn}`,
     order: sql`t.next_check_at`,
     limit,
     owner: worker,
     leaseMs: app.settings.WORKER_LEASE_MS,
     set: sql`, status = case when t.status = 'PENDING' then 'VALIDATING' else t.status end`,
   })
-  return { items, dueInMs: await firstDue(app), waitsForOwn: false }
+  const nextInMs = await firstDue(app)
+  return { items, dueInMs: nextInMs === null ? null : Math.max(nextInMs, turnsMs), waitsForOwn: true }
 }
 
 export const serverChecks: Queue<Item> = {
