@@ -48,7 +48,7 @@ describe('over http', () => {
     const { repositoryUrl } = await bench.serve(repository, { isOldProtocol: true })
     const source = bench.source()
     const pinned = await source.pin({ repository: ref(repositoryUrl), branch: 'main', commit: first }, recordedIo())
-    expect(pinned).toEqual({ hash: first, message: 'first', branch: 'main' })
+    expect(pinned).toEqual({ hash: first, message: 'first', author: 'Ada', branch: 'main' })
     const directory = bench.target()
     await source.tree(ref(repositoryUrl), pinned)(directory, recordedIo())
     expect(await readFile(join(directory, 'index.js'), 'utf8')).toBe('one')
