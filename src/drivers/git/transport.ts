@@ -5,6 +5,7 @@
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { RepositoryRef, SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
+import { abortable } from '../../platform/clock.ts'
 import { EgressError } from '../../platform/egress.ts'
 import { PortError } from '../../platform/errors.ts'
 import { parseRepositoryUrl, type RepositoryAddress } from '../../platform/repository-url.ts'
@@ -156,18 +157,6 @@ async function tryConnect(host: string, family: number, port: number, timeoutMs:
   })
   signal.throwIfAborted()
   return failure
-}
-
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(signal.reason)
-  signal.addEventListener('abort', abort)
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }
 
 /** A section of a git configuration file. Values may contain anything but line ends. */

@@ -1,5 +1,6 @@
 /** Opens a TCP connection to a host, at the addresses that the egress guard allows. */
 import { connect, type Socket } from 'node:net'
+import { abortable } from '../../platform/clock.ts'
 import { EgressError, type EgressGuard } from '../../platform/egress.ts'
 import { StageError } from './failure.ts'
 
@@ -43,18 +44,6 @@ async function addressesOf(guard: EgressGuard, host: string): Promise<{ address:
     if (!(error instanceof EgressError)) throw error
     const codes = { blocked: 'BLOCKED', dns: 'NAME_UNKNOWN', resolver: 'UNREACHABLE' } as const
     throw new StageError(codes[error.reason], error.message)
-  }
-}
-
-async function abortable<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(signal.reason)
-  signal.addEventListener('abort', abort)
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }
 
