@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { rows, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
+import { statementsOf } from '../../support/tenant.ts'
 import { startRest, type TestServer } from '../support.ts'
 import { goLive, print, setRuntime } from './platform-support.ts'
 
@@ -258,11 +259,13 @@ it('the list contains all services or those of one project, oldest first, in thr
   expect(idsOf(await listed(`?project_id=${project.id}`))).toEqual(ids)
   expect(await listed(`?project_id=${newId()}`)).toEqual({ web_services: [], total: 0 })
   expect(await listed('?limit=1')).toMatchObject({ web_services: [{}], total: (await listed('')).web_services.length })
-  const statements: string[] = []
-  const off = rest.app.db.onStatement((text) => statements.push(text))
-  await listed('')
-  off()
-  expect(statements.filter((text) => !text.includes('api_key'))).toHaveLength(3)
+  const counts: number[] = []
+  for (let time = 0; time < 3; time++) {
+    const statements = await statementsOf(rest.app, () => listed(''))
+    counts.push(statements.filter((text) => !text.includes('api_key')).length)
+  }
+  // What the process does by the clock may fall into one of them.
+  expect(Math.min(...counts)).toBe(3)
 })
 
 describe('the logs of a web service', () => {
