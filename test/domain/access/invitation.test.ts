@@ -70,6 +70,12 @@ async function signedIn(user: User): Promise<Caller> {
   return callerOf(world.app, own, user.id)
 }
 
+it('more people can be invited at once than the process has connections to the database', async () => {
+  const invite = (n: number) => execute(request(world.app, tenant.owner), inviteMember, { email: `guest-${n}@example.com`, roleId: viewer })
+  const invited = await Promise.all(Array.from({ length: world.app.settings.DATABASE_POOL + 5 }, (_, n) => invite(n)))
+  expect(new Set(invited.map(({ invitation }) => invitation.id)).size).toBe(invited.length)
+})
+
 describe('an invitation', () => {
   it('has a link whose token is in the fragment, stored as a hash only, and returned once', async () => {
     const input = { email: 'Ada@Example.com', idempotencyKey: newId() }

@@ -89,10 +89,13 @@ async function demandRoom({ tx, caller }: Work): Promise<void> {
   if (n >= maxPending) throw invitationErrors.invitation_limit()
 }
 
-/** Whoever invites chooses what a stranger is mailed, so that these mails are few, in all organizations together. */
-async function demandFewMails({ app, caller }: Work, email: string): Promise<void> {
+/**
+ * Whoever invites chooses what a stranger is mailed, so that these mails are few, in all organizations together. Counted in the transaction,
+ * because a second connection for each invitation could use up all of them.
+ */
+async function demandFewMails({ app, tx, caller }: Work, email: string): Promise<void> {
   const isAllowed =
-    (await isWithinLimit(app, 'invitation_address', email)) && (await isWithinLimit(app, 'invitation_sender', caller.userId ?? ''))
+    (await isWithinLimit(app, 'invitation_address', email, tx)) && (await isWithinLimit(app, 'invitation_sender', caller.userId ?? '', tx))
   if (!isAllowed) throw invitationErrors.too_many_invitations({ field: 'email' })
 }
 

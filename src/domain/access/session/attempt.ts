@@ -73,10 +73,10 @@ export async function demandWithinLimit(app: App, kind: LimitKind, subject: stri
   await take(app, kind, subject)
 }
 
-/** The same, but false if there were too many. */
-export async function isWithinLimit(app: App, kind: LimitKind, subject: string): Promise<boolean> {
+/** The same, but false if there were too many. Within a transaction, only what is committed counts. */
+export async function isWithinLimit(app: App, kind: LimitKind, subject: string, tx: Tx = app.db): Promise<boolean> {
   try {
-    await take(app, kind, subject)
+    await take(app, kind, subject, tx)
     return true
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'login_locked') return false
@@ -84,18 +84,18 @@ export async function isWithinLimit(app: App, kind: LimitKind, subject: string):
   }
 }
 
-const keyOf = async (app: App, kind: LimitKind, subject: string): Promise<string> =>
-  `${kind}:${await app.keyring.fingerprint(app.db, nilId, `${kind} ${subject}`)}`
+const keyOf = async (app: App, kind: LimitKind, subject: string, tx: Tx = app.db): Promise<string> =>
+  `${kind}:${await app.keyring.fingerprint(tx, nilId, `${kind} ${subject}`)}`
 
 type Taken = { key: string; failures: number; lockedUntil: Date | null }
 
-async function take(app: App, kind: LimitKind, subject: string): Promise<Taken> {
+async function take(app: App, kind: LimitKind, subject: string, tx: Tx = app.db): Promise<Taken> {
   const { free, forgottenAfterSeconds } = limits[kind]
-  const key = await keyOf(app, kind, subject)
+  const key = await keyOf(app, kind, subject, tx)
   const failures = sql`case when a.last_at < app_now() - ${forgottenAfterSeconds} * interval '1 second' then 1 else a.failures + 1 end`
   const lock = sql`least(${longestLockSeconds}, ${firstLockSeconds} * power(2, least(30, ${failures} - ${free})))`
   const taken = await row<Taken>(
-    app.db,
+    tx,
     sql`insert into login_attempt as a (key, failures) values (${key}, 1)
         on conflict (key) do update set failures = ${failures}, last_at = app_now(),
           locked_until = case when ${failures} >= ${free} then app_now() + ${lock} * interval '1 second' end
@@ -104,7 +104,7 @@ async function take(app: App, kind: LimitKind, subject: string): Promise<Taken> 
   )
   if (taken) return taken
   const locked = await row<{ seconds: number }>(
-    app.db,
+    tx,
     sql`select greatest(1, ceil(extract(epoch from locked_until - app_now())))::int as seconds from login_attempt where key = ${key}`,
   )
   throw sessionErrors.login_locked({ details: { retryAfterSeconds: locked?.seconds ?? 1 } })
