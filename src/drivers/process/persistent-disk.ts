@@ -7,7 +7,6 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough, type Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { DiskFailureCode, DiskMount, DiskStore } from '../../domain/deploys/disk/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { isAlive, markOf, type ProcessMark } from '../../platform/process-mark.ts'
@@ -262,16 +261,20 @@ async function extract(archive: Readable, directory: string): Promise<void> {
     child.on('close', resolve)
   })
   let end = Buffer.alloc(0)
-  const watched = async function* (chunks: AsyncIterable<Buffer>) {
-    for await (const chunk of chunks) {
+  // tar stops reading at the end of the archive, and may exit before it has got the last bytes.
+  child.stdin.on('error', () => undefined)
+  const feed = async () => {
+    for await (const chunk of archive as AsyncIterable<Buffer>) {
       end = Buffer.concat([end, chunk]).subarray(-endBytes)
-      yield chunk
+      if (!child.stdin.write(chunk)) await Promise.race([new Promise((resolve) => child.stdin.once('drain', resolve)), ended])
     }
   }
-  const fed = pipeline(archive, watched, child.stdin).then(
-    () => null,
-    (error: unknown) => error,
-  )
+  const fed = feed()
+    .then(
+      () => null,
+      (error: unknown) => error,
+    )
+    .finally(() => child.stdin.end())
   const [failure, code] = await Promise.all([fed, ended])
   // To tar, an archive that was cut between two files is complete.
   const isWhole = end.length === endBytes && end.every((byte) => byte === 0)
