@@ -132,8 +132,7 @@ const served: Row[] = [
 
 /** Rows of the contract that no dialect serves yet. `/auth` is a dialect of its own. */
 const missing: Record<string, string[]> = {
-  'issue 22, step 1': [],
-  'issue 22, later steps': [
+  'issue 22, steps 4 and 5': [
     ...['GET /instances/{id}/database', 'POST /instances/{id}/database', 'DELETE /instances/{id}/database/{id}'],
     ...['GET /instances/{id}/database/config', 'PATCH /instances/{id}/database/config', 'GET /instances/{id}/database/metrics'],
     ...['GET /instances/{id}/database/replicas', 'POST /instances/{id}/database/replicas'],
