@@ -47,7 +47,7 @@ export const DnsRecordType = builder.objectRef<DnsRecord>('DnsRecord').implement
 })
 
 export const CustomDomain = builder.prismaObject('CustomDomain', {
-  description: "A host name of a team's own for a web service or a static site.",
+  description: 'A host name that belongs to the team, at which a web service or a static site is served.',
   interfaces: [Node],
   select: { id: true },
   permission: 'view:domains',

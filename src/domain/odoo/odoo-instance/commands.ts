@@ -44,7 +44,7 @@ const envVars = { envVars: bulkSchema.nullish() }
 export const createOdooInstance = defineCommand({
   name: 'createOdooInstance',
   description:
-    'Creates an Odoo instance: a web service of the kind `ODOO` with a PostgreSQL database and a disk of its own, and queues its first deployment. Returns it with the status `PROVISIONING`. The repository contains the addons; without one, the instance is Odoo alone. Fails with `placement_unsupported` if `serverId` is another server than the local one, and with `unavailable` if PostgreSQL is not installed on the machine.',
+    'Creates an Odoo instance: a web service of the kind `ODOO` with its own PostgreSQL database and disk, and queues its first deployment. Returns it with the status `PROVISIONING`. The repository contains the addons; without one, the instance is Odoo alone. Fails with `placement_unsupported` if `serverId` is another server than the local one, and with `unavailable` if PostgreSQL is not installed on the machine.',
   permission: 'manage:web_services',
   ids: { projectId: 'Project', environmentId: 'Environment', sshKeyId: 'SshKey', serverId: 'Server' },
   targetType: 'OdooInstance',
